@@ -4,12 +4,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
 from palnet._mean_face import atlas_of
 from PALNetLandmarksLib.models import world_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from palnet.scheme import Scheme
+    from PALNetLandmarksLib.landmark_list import LandmarkList
 
 # In the face frame, millimeters of an average adult. It lies behind the face, so that the direction
 # from here to a landmark turns smoothly from the front (nose) to the side (ear).
@@ -27,7 +36,7 @@ _WHOLE = 2.0
 _ALIKE = 4.0
 
 
-def look_at(landmarks, index):
+def look_at(landmarks: LandmarkList, index: int) -> bool:
     """Turn the 3D cameras to a landmark, from the side where it is visible.
 
     To one without a position they turn where the mean face has it, so that whoever calls it missing
@@ -61,7 +70,7 @@ def look_at(landmarks, index):
     return True
 
 
-def look_at_face(landmarks):
+def look_at_face(landmarks: LandmarkList) -> None:
     """Turn the 3D cameras to the front of the face.
 
     Parameters
@@ -77,7 +86,7 @@ def look_at_face(landmarks):
         _aim(node, center, pose.front, pose.up, _FACE_DISTANCE_MM * pose.mm_to_world)
 
 
-def look_at_model(model_node):
+def look_at_model(model_node: slicer.vtkMRMLModelNode) -> None:
     """Bring a whole model into view, from the current direction of the cameras.
 
     Parameters
@@ -94,7 +103,7 @@ def look_at_model(model_node):
         _aim(node, (low + high) / 2, toward, up, _WHOLE * float(np.linalg.norm(high - low)))
 
 
-def is_in_place_of(model_node, former):
+def is_in_place_of(model_node: slicer.vtkMRMLModelNode, former: slicer.vtkMRMLModelNode) -> bool:
     """Return whether a camera at one model also shows the other, as with scans of one scanner.
 
     Parameters
@@ -121,26 +130,26 @@ def is_in_place_of(model_node, former):
 class _FaceAxes:
     """Axes of the face in the world, and the length there of a millimeter of an average face."""
 
-    face_from_world: np.ndarray
+    face_from_world: NDArray[np.float64]
     mm_to_world: float
 
     @property
-    def rotation(self):
+    def rotation(self) -> NDArray[np.float64]:
         """Rotation to the face frame; the rows are the face axes in world coordinates."""
         return self.face_from_world[:3, :3] * self.mm_to_world
 
     @property
-    def up(self):
+    def up(self) -> NDArray[np.float64]:
         """Up direction of the face, in world coordinates."""
         return self.rotation[1]
 
     @property
-    def front(self):
+    def front(self) -> NDArray[np.float64]:
         """Viewing direction of the face, in world coordinates."""
         return self.rotation[2]
 
 
-def _face_axes(landmarks):
+def _face_axes(landmarks: LandmarkList) -> _FaceAxes | None:
     """Read the face pose from the detection record; None for a list that was never detected."""
     matrix = landmarks.record.get("face_from_list")
     if matrix is None:
@@ -151,7 +160,7 @@ def _face_axes(landmarks):
     return _FaceAxes(face_from_world, 1.0 / scale)
 
 
-def _usual_place(scheme, index, pose):
+def _usual_place(scheme: Scheme, index: int, pose: _FaceAxes | None) -> NDArray[np.float64] | None:
     """Return where the mean face has a landmark, in the world; None if that is not known."""
     atlas = atlas_of(scheme)
     if pose is None or atlas is None:
@@ -159,27 +168,33 @@ def _usual_place(scheme, index, pose):
     return (np.linalg.inv(pose.face_from_world) @ [*atlas.landmark_mean_mm[index], 1.0])[:3]
 
 
-def _side_of(position, pose):
+def _side_of(position: NDArray[np.float64], pose: _FaceAxes) -> NDArray[np.float64]:
     """Return the direction from a landmark to the camera."""
     in_face = pose.face_from_world[:3, :3] @ position + pose.face_from_world[:3, 3]
     direction = (in_face - _HEAD_CENTER_MM) * [1.0, _TILT, 1.0]
     return pose.rotation.T @ (direction / np.linalg.norm(direction))
 
 
-def _box(model_node):
+def _box(model_node: slicer.vtkMRMLModelNode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lowest and highest corner of a model in the world; none if it is empty."""
     bounds = [0.0] * 6
     model_node.GetRASBounds(bounds)
     return np.array(bounds[::2]), np.array(bounds[1::2])
 
 
-def _cameras(scene):
+def _cameras(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLCameraNode]:
     """Return the cameras of the 3D views; other camera nodes are viewpoints that the user saved."""
     nodes = slicer.util.getNodesByClass("vtkMRMLCameraNode", scene)
     return [node for node in nodes if node.GetLayoutName()]
 
 
-def _aim(node, target, toward, up, distance):
+def _aim(
+    node: slicer.vtkMRMLCameraNode,
+    target: NDArray[np.float64],
+    toward: NDArray[np.float64],
+    up: Iterable[float],
+    distance: float,
+) -> None:
     """Place a camera at a distance from its focal point."""
     node.SetFocalPoint(*(float(value) for value in target))
     node.SetPosition(*(float(value) for value in np.array(target) + distance * np.array(toward)))

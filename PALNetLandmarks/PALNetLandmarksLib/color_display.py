@@ -9,6 +9,7 @@ and exports and other modules see no difference.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -18,17 +19,22 @@ from vtk.util.numpy_support import numpy_to_vtk
 from palnet.preview import SKIN_COLOR
 from PALNetLandmarksLib.model_colors import SHOWN_COLOR, image_of_texture, is_ours
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from PALNetLandmarksLib.model_colors import ReadColor
+
 # How the display was before the array; it is there as long as the display is ours.
 BEFORE_ATTRIBUTE = "PALNet.DisplayBeforeColor"
 
 # Graphics cards have limits, and no view shows more.
 _MOST_PIXELS_A_SIDE = 8192
 # Those that hold a picture.
-_SOURCES = []
+_SOURCES: list[vtk.vtkTrivialProducer] = []
 _POINT_DATA = vtk.vtkAssignAttribute.POINT_DATA
 
 
-def can_show_color(model_node):
+def can_show_color(model_node: slicer.vtkMRMLModelNode) -> bool:
     """Return whether the color can be shown without hiding what the user or Slicer shows.
 
     Parameters
@@ -51,7 +57,7 @@ def can_show_color(model_node):
     return is_free and (not is_textured or _is_picture_ours(display))
 
 
-def show_color(model_node, color):
+def show_color(model_node: slicer.vtkMRMLModelNode, color: ReadColor) -> None:
     """Show the color of a model.
 
     If colors of vertices were shown already and the user hid them in another module, they stay
@@ -69,14 +75,14 @@ def show_color(model_node, color):
         if color.picture is not None:
             if not _is_picture_ours(display) or _is_blank(display):
                 _lay(display, color.picture)
-            return
-        if not _is_connected(display):
-            _connect(model_node, display, color.vertices)
-        if not _is_ours(display):
-            _take_over(display)
+        elif color.vertices is not None:
+            if not _is_connected(display):
+                _connect(model_node, display, color.vertices)
+            if not _is_ours(display):
+                _take_over(display)
 
 
-def hide_color(model_node):
+def hide_color(model_node: slicer.vtkMRMLModelNode) -> None:
     """Show the model as it was before; settings that the user has changed since are kept.
 
     Parameters
@@ -97,7 +103,7 @@ def hide_color(model_node):
             _give_back(display)
 
 
-def _lay(display, pixels):
+def _lay(display: slicer.vtkMRMLModelDisplayNode, pixels: NDArray[np.uint8]) -> None:
     """Lay a picture over a model, and drop those that no model shows any more.
 
     Slicer keeps the address of a texture only, also in copies of a display node (clones, scene
@@ -115,14 +121,14 @@ def _lay(display, pixels):
     display.SetTextureImageDataConnection(source.GetOutputPort())
 
 
-def _blank(source):
+def _blank(source: vtk.vtkTrivialProducer) -> None:
     """Free the picture of a source; models that show it, as of scene views, look plain."""
     source.SetOutput(_image_of(np.round(255 * np.array([[SKIN_COLOR]])).astype(np.uint8)))
     if source in _SOURCES:
         _SOURCES.remove(source)
 
 
-def _image_of(pixels):
+def _image_of(pixels: NDArray[np.uint8]) -> vtk.vtkImageData:
     """Copy a picture to VTK, where its name tells that it is ours."""
     image = vtk.vtkImageData()
     image.SetDimensions(pixels.shape[1], pixels.shape[0], 1)
@@ -130,25 +136,30 @@ def _image_of(pixels):
     return image
 
 
-def _is_blank(display):
-    return image_of_texture(display).GetNumberOfPoints() == 1
+def _is_blank(display: slicer.vtkMRMLModelDisplayNode) -> bool:
+    image = image_of_texture(display)
+    return image is not None and image.GetNumberOfPoints() == 1
 
 
-def _is_picture_ours(display):
+def _is_picture_ours(display: slicer.vtkMRMLModelDisplayNode) -> bool:
     return is_ours(image_of_texture(display))
 
 
-def _is_ours(display):
+def _is_ours(display: slicer.vtkMRMLModelDisplayNode) -> bool:
     return display.GetAttribute(BEFORE_ATTRIBUTE) is not None
 
 
-def _is_connected(display):
+def _is_connected(display: slicer.vtkMRMLModelDisplayNode) -> bool:
     """Return whether the array gets to the display; a model with a new surface disconnects it."""
     port = display.GetInputPolyDataConnection()
     return port is not None and isinstance(port.GetProducer(), vtk.vtkMergeArrays)
 
 
-def _connect(model_node, display, colors):
+def _connect(
+    model_node: slicer.vtkMRMLModelNode,
+    display: slicer.vtkMRMLModelDisplayNode,
+    colors: NDArray[np.uint8],
+) -> None:
     """Add the array on the way from the model to its display, where changes of points pass too."""
     carrier, source, merger = vtk.vtkImageData(), vtk.vtkTrivialProducer(), vtk.vtkMergeArrays()
     carrier.SetDimensions(len(colors), 1, 1)  # as many points; of another number none are merged
@@ -159,14 +170,14 @@ def _connect(model_node, display, colors):
     display.SetInputPolyDataConnection(merger.GetOutputPort())
 
 
-def _named(colors):
+def _named(colors: NDArray[np.uint8]) -> vtk.vtkUnsignedCharArray:
     """Copy colors to an array of VTK."""
     array = numpy_to_vtk(np.ascontiguousarray(colors), deep=True)
     array.SetName(SHOWN_COLOR)
     return array
 
 
-def _take_over(display):
+def _take_over(display: slicer.vtkMRMLModelDisplayNode) -> None:
     """Let the display show the array, and note how it was."""
     before = (
         display.GetScalarVisibility(),
@@ -180,7 +191,7 @@ def _take_over(display):
     display.SetScalarVisibility(True)
 
 
-def _give_back(display):
+def _give_back(display: slicer.vtkMRMLModelDisplayNode) -> None:
     """Let the display show what it did before the array, unless the user chose something else."""
     visible, name, location, flag = _before(display)
     display.RemoveAttribute(BEFORE_ATTRIBUTE)
@@ -190,7 +201,7 @@ def _give_back(display):
         display.SetScalarRangeFlag(flag)
 
 
-def _before(display):
+def _before(display: slicer.vtkMRMLModelDisplayNode) -> tuple[bool, str | None, int, int]:
     """Return how the display was, or as Slicer makes it if that is not known."""
     try:
         visible, name, location, flag = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE))

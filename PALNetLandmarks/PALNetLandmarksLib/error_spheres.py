@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from palnet.error_classes import CLASS_COLORS, classify_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from PALNetLandmarksLib.landmark_list import LandmarkList
 
 SPHERES_ATTRIBUTE = "PALNet.ErrorSpheresOf"
 
@@ -35,8 +44,9 @@ class ErrorSpheres:
         The list.
     """
 
-    def __init__(self, landmarks):
+    def __init__(self, landmarks: LandmarkList) -> None:
         self._landmarks = landmarks
+        self._shown: tuple[NDArray[np.bool_], int | None, bool]
         self._shown = (np.ones(len(landmarks), dtype=bool), None, False)
         self.node = self._find() or self._make()
         node = landmarks.node
@@ -46,7 +56,13 @@ class ErrorSpheres:
             tag = display.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_moved)
             self._observed.append((display, tag))
 
-    def update(self, is_reviewed, *, current=None, visible=True):
+    def update(
+        self,
+        is_reviewed: NDArray[np.bool_],
+        *,
+        current: int | None = None,
+        visible: bool = True,
+    ) -> None:
         """Redraw the spheres.
 
         Parameters
@@ -74,20 +90,20 @@ class ErrorSpheres:
         self.node.SetAndObservePolyData(_spheres(centers, sizes, colors))
         self._show_as_the_list(visible)
 
-    def _show_as_the_list(self, visible):
+    def _show_as_the_list(self, visible: bool) -> None:
         """Show the spheres in the same views as the list; the user may have restricted these."""
         of_list, own = self._landmarks.node.GetDisplayNode(), self.node.GetDisplayNode()
         if of_list is not None:
             own.SetViewNodeIDs(of_list.GetViewNodeIDs())
         own.SetVisibility(visible and (of_list is None or bool(of_list.GetVisibility())))
 
-    def _on_moved(self, *_args):
+    def _on_moved(self, *_args: object) -> None:
         """Follow the transform and the visibility of the list."""
         if self._landmarks.node.GetScene() is not None:
             is_reviewed, current, visible = self._shown
             self.update(is_reviewed, current=current, visible=visible)
 
-    def remove(self):
+    def remove(self) -> None:
         """Remove the spheres from the scene."""
         for node, tag in self._observed:
             node.RemoveObserver(tag)
@@ -97,14 +113,14 @@ class ErrorSpheres:
             scene.RemoveNode(self.node.GetDisplayNode())
             scene.RemoveNode(self.node)
 
-    def _find(self):
+    def _find(self) -> slicer.vtkMRMLModelNode | None:
         scene, wanted = self._landmarks.node.GetScene(), self._landmarks.node.GetID()
         for node in slicer.util.getNodesByClass("vtkMRMLModelNode", scene):
             if node.GetAttribute(SPHERES_ATTRIBUTE) == wanted:
                 return node
         return None
 
-    def _make(self):
+    def _make(self) -> slicer.vtkMRMLModelNode:
         scene, of = self._landmarks.node.GetScene(), self._landmarks.node
         node = slicer.vtkMRMLModelNode()
         node.SetName(f"{of.GetName()} expected error")
@@ -124,7 +140,11 @@ class ErrorSpheres:
         return node
 
 
-def _spheres(centers, radii, colors):
+def _spheres(
+    centers: Sequence[NDArray[np.float64]],
+    radii: Sequence[float],
+    colors: Sequence[tuple[float, ...]],
+) -> vtk.vtkPolyData:
     """Build spheres in world coordinates, of colors with a share of the opacity."""
     points, marked = vtk.vtkPoints(), vtk.vtkPolyData()
     points.SetData(numpy_to_vtk(np.array(centers, dtype=float).reshape(-1, 3), deep=True))
