@@ -279,7 +279,7 @@ def write_text(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, text: str) ->
 
 
 def read_record(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, Any]:
-    """Read the record of a detection.
+    """Read the record of a detection and review.
 
     Parameters
     ----------
@@ -291,12 +291,32 @@ def read_record(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, Any]:
     dict
         Empty for a list that was never detected, or whose record is damaged.
     """
-    text = read_text(node, RECORD_NAME)
+    return parse_record(read_text(node, RECORD_NAME))
+
+
+def parse_record(text: str | None) -> dict[str, Any]:
+    """Parse the text of a record.
+
+    Parameters
+    ----------
+    text : str or None
+        As a list or its file holds it; None if it holds none.
+
+    Returns
+    -------
+    dict
+        What can be read of it: positions and statuses are stored elsewhere. Its ``absent`` is a
+        list, if there is one.
+    """
     try:
         record = json.loads(text) if text else {}
-    except ValueError:
-        return {}  # edited by hand; positions and statuses are stored elsewhere
-    return record if isinstance(record, dict) else {}
+    except (TypeError, ValueError):
+        return {}  # edited by hand
+    if not isinstance(record, dict):
+        return {}
+    if not isinstance(record.get("absent", []), list):
+        del record["absent"]
+    return record
 
 
 def write_record(node: slicer.vtkMRMLMarkupsFiducialNode, record: dict[str, Any]) -> None:

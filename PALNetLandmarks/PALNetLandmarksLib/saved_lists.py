@@ -16,7 +16,7 @@ from palnet.exchange import read_landmarks
 from palnet.exchange._mrk_json import UNIT_NAME
 from palnet.landmarks import LandmarkSet
 from PALNetLandmarksLib.landmark_list import MOVED_MM
-from PALNetLandmarksLib.list_storage import RECORD_NAME
+from PALNetLandmarksLib.list_storage import RECORD_NAME, parse_record
 from PALNetLandmarksLib.model_scaling import model_scale
 from PALNetLandmarksLib.save_export import has_own_file
 
@@ -172,7 +172,4 @@ def _agreed(markup: Mapping[str, Any]) -> Iterable[str]:
     """Return what the record in a point list says of missing landmarks."""
     measurements = markup.get("measurements", ())
     texts = {each.get("name"): each.get("description") for each in measurements}
-    try:
-        return json.loads(texts[RECORD_NAME])["absent"]
-    except (ValueError, KeyError, TypeError):
-        return ()  # never reviewed with this module, or the file was edited by hand
+    return parse_record(texts.get(RECORD_NAME)).get("absent", ())

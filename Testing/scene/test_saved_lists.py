@@ -78,7 +78,7 @@ def test_list_without_a_file_is_in_none_unless_it_is_empty(a_list):
     assert not is_in_its_file(empty)
 
 
-@pytest.mark.parametrize("text", ["{", "3"])
+@pytest.mark.parametrize("text", ["{", "3", '{"absent": null}', '{"absent": 3}', "[]", ""])
 def test_record_that_was_edited_by_hand_hides_no_progress(a_list, tmp_path, text):
     path = tmp_path / "face.mrk.json"
     save(a_list, path)
@@ -90,6 +90,8 @@ def test_record_that_was_edited_by_hand_hides_no_progress(a_list, tmp_path, text
     path.write_text(json.dumps(content), encoding="utf-8")
 
     assert read_progress(path).n_open == 50
+    opened = LandmarkList(slicer.util.loadMarkups(str(path)))
+    assert not opened.state().absent
 
 
 def test_missing_landmark_that_was_placed_after_all_is_in_its_file(a_review, tmp_path):
