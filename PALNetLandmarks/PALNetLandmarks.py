@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Entry point for Slicer: the module, its panel, its logic and its self-test."""
 
+# Annotations are not postponed: Slicer reads those of the parameter node as it makes the class.
 import sys
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -16,11 +18,20 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from palnet import Scheme
+    from PALNetLandmarksLib.detection import DetectionRun
+    from PALNetLandmarksLib.landmark_list import LandmarkList
+    from PALNetLandmarksLib.trained_models import TrainedModel
+
 
 class PALNetLandmarks(ScriptedLoadableModule):
     """Name, help text and acknowledgment that Slicer shows for the module."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: "slicer.qSlicerScriptedLoadableModule") -> None:
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("PALNet Landmarks")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Shape Analysis")]
@@ -66,19 +77,14 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
         Replacement for the logic, for tests.
     """
 
-    def __init__(self, parent=None, logic=None):
+    def __init__(
+        self, parent: "qt.QWidget | None" = None, logic: "PALNetLandmarksLogic | None" = None
+    ) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        self.logic = logic
-        self.ui = None
-        self.selection = None
-        self._shortcuts = None
-        self._startedFrom = (None, None)
+        self.logic = logic or PALNetLandmarksLogic()
+        self.ui: Any = None
 
-    @property
-    def _parameterNode(self):
-        return self.selection.node
-
-    def setup(self):
+    def setup(self) -> None:
         """Build the panel."""
         from PALNetLandmarksLib.panel.change_watcher import ChangeWatcher
         from PALNetLandmarksLib.panel.detection_section import DetectionSection
@@ -87,23 +93,20 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
         from PALNetLandmarksLib.panel.review_section import ReviewSection
         from PALNetLandmarksLib.panel.save_export_section import SaveExportSection
         from PALNetLandmarksLib.panel.scene_selection import SceneSelection
+        from PALNetLandmarksLib.panel.shortcuts import Shortcuts
         from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
         ScriptedLoadableModuleWidget.setup(self)
         panel = slicer.util.loadUI(self.resourcePath("UI/PALNetLandmarks.ui"))
         self.layout.addWidget(panel)
         self.ui = slicer.util.childWidgetVariables(panel)
-        named = {each.property("SlicerParameterName"): each for each in vars(self.ui).values()}
-        widgets = {name: widget for name, widget in named.items() if name}
-        self.selection = SceneSelection(self, widgets)
+        self.selection = SceneSelection(self)
         panel.setMRMLScene(slicer.mrmlScene)
-        if self.logic is None:
-            self.logic = PALNetLandmarksLogic()
         self.inputSection = InputSection(
             self.ui, self.selectScan, self.onUnitChosen, self.howToDetect
         )
         self.trainedModelSection = TrainedModelSection(
-            self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
+            self.ui, self.selection.choose_trained_model, self.onTrainedModelRead
         )
         self.detectionSection = DetectionSection(
             self.ui, self.startDetection, self.startByHand, self.onFound
@@ -117,17 +120,18 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
             self.onLandmarksChanged,
             lambda: qt.QTimer.singleShot(0, self.selection.show),
         )
+        self._shortcuts = Shortcuts(self.ui, self.reviewSection)
         self.selection.watch_scene()
         self.selection.show()
         self.selection.connect()
         if self.parent.isEntered:  # after a reload the panel is rebuilt but not entered
             self.enter()
 
-    def cleanup(self):
+    def cleanup(self) -> None:
         """Release everything when Slicer exits or reloads the module."""
         if self.ui is not None:
             if self.parent:  # false if Slicer exits without leaving the module: no widgets
-                self._dropShortcuts()
+                self._shortcuts.close()
                 self.selection.disconnect()
             self.selection.close()  # removing the sections' nodes must trigger nothing
             self.changeWatcher.stop()
@@ -140,33 +144,25 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
             self.measurementSection.folder.close()
         self.ui = None
 
-    def enter(self):
+    def enter(self) -> None:
         """Connect the panel and its shortcuts when the user opens the module."""
-        from PALNetLandmarksLib.panel.shortcuts import Shortcuts
-
         self.selection.connect()
         self.selection.watch_lists()
-        if self._shortcuts is None:
-            self._shortcuts = Shortcuts(slicer.util.mainWindow() or self.parent, self.reviewSection)
+        self._shortcuts.connect(slicer.util.mainWindow() or self.parent)
 
-    def exit(self):
+    def exit(self) -> None:
         """Leave keys and clicks to other modules; a detection continues in the background."""
-        self._dropShortcuts()
+        self._shortcuts.close()
         self.reviewSection.placing.end()
 
-    def onReload(self):
+    def onReload(self) -> None:
         """Drop the module's packages from the import cache, so that they are imported again."""
         ours = ("PALNetLandmarksLib", "palnet")
         for name in [name for name in sys.modules if name.split(".")[0] in ours]:
             del sys.modules[name]
         super().onReload()
 
-    def showTrainedModel(self):
-        """Show the trained model that is selected in the scene."""
-        node = self._parameterNode
-        self.trainedModelSection.show(node.trainedModel, node.trainedModelHash)
-
-    def showSelection(self):
+    def showSelection(self) -> None:
         """Show the selected scan and list in all sections."""
         from PALNetLandmarksLib.list_opening import open_list
         from PALNetLandmarksLib.selection import remember_list
@@ -187,7 +183,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
         self.measurementSection.show(self.reviewSection.review)
         self.saveExportSection.show(self.reviewSection.review)
 
-    def selectScan(self, modelNode):
+    def selectScan(self, modelNode: vtkMRMLModelNode) -> None:
         """Select a scan in the panel and show it in the 3D views, from the front if known."""
         from PALNetLandmarksLib.camera import look_at_face, look_at_model
 
@@ -196,39 +192,31 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
         if self.reviewSection.review is not None:
             look_at_face(self.reviewSection.review.landmarks)
 
-    def howToDetect(self):
+    def howToDetect(self) -> tuple[str, bool]:
         """Return the trained model for the next detection, and whether it uses color."""
-        return self.trainedModelSection.choice, self._parameterNode.useColor
+        return self.trainedModelSection.choice, self.selection.connected.useColor
 
-    def startDetection(self):
+    def startDetection(self) -> "DetectionRun":
         """Start a detection of the selected scan into the selected list."""
         scan, landmarks = self._startedFrom = self.selection.shown
         trainedModel, useColor = self.howToDetect()
         replace = self.reviewSection.table.replace
         return self.logic.startDetection(scan, landmarks, replace, trainedModel, useColor=useColor)
 
-    def startByHand(self):
+    def startByHand(self) -> "LandmarkList":
         """Create a list without positions for the selected scan."""
         self._startedFrom = self.selection.shown
         scheme = self.trainedModelSection.read_scheme()
         return self.logic.createEmptyList(self.selection.shown[0], scheme)
 
-    def onTrainedModelChosen(self, choice):
-        """Store the trained model that the user chose in the scene."""
-        with slicer.util.NodeModify(self._parameterNode):
-            self._parameterNode.trainedModel = choice
-            self._parameterNode.trainedModelHash = ""
-
-    def onTrainedModelRead(self, trainedModel):
+    def onTrainedModelRead(self, trainedModel: "TrainedModel") -> None:
         """Store the hash of the trained model's file in the scene."""
-        if not self._parameterNode.trainedModelHash:
-            with slicer.util.NodeModify(self._parameterNode):
-                self._parameterNode.trainedModel = trainedModel.choice
-                self._parameterNode.trainedModelHash = trainedModel.sha256
+        if not self.selection.connected.trainedModelHash:
+            self.selection.choose_trained_model(trainedModel.choice, trainedModel.sha256)
         if self.reviewSection.review is None and self.selection.shown[1] is not None:
             self.selection.show()  # a list may use this model's landmark scheme
 
-    def onFound(self, landmarks):
+    def onFound(self, landmarks: "LandmarkList") -> None:
         """Show the result of a detection, unless the user has moved on to another scan or list."""
         from PALNetLandmarksLib.camera import look_at_face
         from PALNetLandmarksLib.selection import remember_list
@@ -243,7 +231,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
         if self.parent.isEntered:
             look_at_face(landmarks)
 
-    def onLandmarksChanged(self):
+    def onLandmarksChanged(self) -> None:
         """Discard what is outdated after a correction."""
         from PALNetLandmarksLib.list_opening import problem_of
         from PALNetLandmarksLib.scan_unit import adopt_unit
@@ -257,12 +245,12 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
                 self.detectionSection.show(landmarks, problem_of(landmarks))
         self.inputSection.show(self.selection.shown[0])
 
-    def onUnitChosen(self):
+    def onUnitChosen(self) -> None:
         """Discard what is outdated after a change of unit, such as why a scan was refused."""
         self.onLandmarksChanged()
         self.detectionSection.forget_result()
 
-    def onMovedElsewhere(self):
+    def onMovedElsewhere(self) -> None:
         """Update what is said of a scan and its list that were changed in another module."""
         from PALNetLandmarksLib.list_opening import problem_of
 
@@ -274,17 +262,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
         if review is not None:
             self.detectionSection.follow(review.landmarks, problem_of(review.landmarks))
 
-    def stopWork(self):
+    def stopWork(self) -> None:
         """Stop work in the background."""
         self.detectionSection.cancel()
         self.inputSection.stop()
         self.trainedModelSection.stop()
-
-    def _dropShortcuts(self):
-        """Release the keys while the main window exists: Slicer deletes it before the modules."""
-        if self._shortcuts is not None:
-            self._shortcuts.close()
-        self._shortcuts = None
 
 
 class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
@@ -293,11 +275,20 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
     ``slicer.util.getModuleLogic("PALNetLandmarks").detect(modelNode)`` returns a point list.
     """
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> PALNetLandmarksParameterNode:
         """Return the selection of the panel as typed attributes."""
-        return PALNetLandmarksParameterNode(super().getParameterNode())
+        wrap: Any = PALNetLandmarksParameterNode  # whose constructor is made by its decorator
+        return wrap(super().getParameterNode())
 
-    def detect(self, modelNode, markupsNode=None, replace=(), trainedModel="", *, useColor=True):
+    def detect(
+        self,
+        modelNode: vtkMRMLModelNode,
+        markupsNode: "vtkMRMLMarkupsFiducialNode | None" = None,
+        replace: "Iterable[str]" = (),
+        trainedModel: "str | Path" = "",
+        *,
+        useColor: bool = True,
+    ) -> vtkMRMLMarkupsFiducialNode:
         """Place the landmarks on a model and wait for the result.
 
         Parameters
@@ -331,8 +322,14 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         return run.finish().node
 
     def startDetection(
-        self, modelNode, markupsNode=None, replace=(), trainedModel="", *, useColor=True
-    ):
+        self,
+        modelNode: vtkMRMLModelNode,
+        markupsNode: "vtkMRMLMarkupsFiducialNode | None" = None,
+        replace: "Iterable[int]" = (),
+        trainedModel: "str | Path" = "",
+        *,
+        useColor: bool = True,
+    ) -> "DetectionRun":
         """Start a detection in the background; `DetectionRun.finish` writes its result.
 
         As `detect`, but `replace` holds indices of landmarks, and a list of other points is left as
@@ -343,10 +340,12 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         from PALNetLandmarksLib.landmark_list import is_landmark_list
 
         usable = markupsNode if is_landmark_list(markupsNode) else None
-        trained = trainedModel or DEFAULT_MODEL
+        trained = str(trainedModel or DEFAULT_MODEL)
         return DetectionRun(modelNode, usable, replace, trained, use_color=useColor)
 
-    def createEmptyList(self, modelNode, scheme=None):
+    def createEmptyList(
+        self, modelNode: vtkMRMLModelNode, scheme: "Scheme | str | Path | None" = None
+    ) -> "LandmarkList":
         """Create a list of named, unplaced landmarks for a model; by default the 50.
 
         `scheme` is a `palnet.Scheme`, the name of a shipped one, or the path of a scheme file.
@@ -359,7 +358,7 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
             scheme = load_scheme(scheme or DEFAULT_SCHEME)
         return create_empty_list(modelNode, scheme)
 
-    def chooseUnit(self, modelNode, unit):
+    def chooseUnit(self, modelNode: vtkMRMLModelNode, unit: str) -> None:
         """Set the unit of a scan ("um", "mm", "cm", "m", "in"); empty infers it from the size."""
         from PALNetLandmarksLib.scan_unit import choose_unit
 
@@ -369,30 +368,30 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
 class PALNetLandmarksTest(ScriptedLoadableModuleTest):
     """Self-test for "Reload and Test": the main workflow on the bundled face."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Start with an empty scene."""
         slicer.mrmlScene.Clear()
 
-    def runTest(self):
+    def runTest(self) -> None:
         """Run the tests."""
         for test in (self.test_detect, self.test_correct, self.test_save):
             self.setUp()
             test()
 
-    def test_detect(self):
+    def test_detect(self) -> None:
         """Detected landmarks lie within 2 mm of the true ones on average."""
         from PALNetLandmarksLib.self_test import check_detection
 
         mean_mm = check_detection(self, PALNetLandmarksLogic().detect)
         self.delayDisplay(f"Mean error {mean_mm:.2f} mm")
 
-    def test_correct(self):
+    def test_correct(self) -> None:
         """A moved landmark lies on the surface, becomes "corrected" and can be restored."""
         from PALNetLandmarksLib.self_test import check_correction
 
         check_correction(self, PALNetLandmarksLogic().detect)
 
-    def test_save(self):
+    def test_save(self) -> None:
         """A saved list can be read back with its statuses and expected errors."""
         from PALNetLandmarksLib.self_test import check_saving
 

@@ -225,7 +225,7 @@ def test_unit_and_color_are_those_that_were_chosen(a_panel, a_folder, answers):
 
 
 def test_model_of_a_lab_places_its_landmarks(a_panel, a_folder, answers, tmp_path):
-    a_panel._parameterNode.trainedModel = str(write_lab_model(tmp_path / "lab12.npz"))
+    a_panel.selection.node.trainedModel = str(write_lab_model(tmp_path / "lab12.npz"))
 
     detect_all(a_panel, answers, asked="Trained model: lab12.")
 
@@ -235,7 +235,7 @@ def test_model_of_a_lab_places_its_landmarks(a_panel, a_folder, answers, tmp_pat
 
 def test_model_that_is_gone_is_told_once(a_panel, a_folder, answers, tmp_path):
     path = tmp_path / "lab12.npz"
-    a_panel._parameterNode.trainedModel = str(path)
+    a_panel.selection.node.trainedModel = str(path)
 
     detect_all(a_panel, answers, asked="Trained model: lab12.")
 

@@ -572,7 +572,7 @@ def test_corrections_made_elsewhere_show_in_the_table(a_panel, a_list):
 def test_entering_again_connects_nothing_anew(a_panel, a_list, monkeypatch):
     """Slicer 5.10 never releases connected objects, and notifies them of every change."""
     connected = []
-    kind = type(a_panel._parameterNode)
+    kind = type(a_panel.selection.node)
     monkeypatch.setattr(kind, "connectParametersToGui", lambda *_: connected.append(1))
 
     for _ in range(3):

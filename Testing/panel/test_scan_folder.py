@@ -666,7 +666,7 @@ def test_folder_goes_on_if_it_cannot_be_read_how_far_the_reviews_are(a_panel, mo
 
 def test_folder_goes_on_after_the_scene_was_closed(a_panel):
     slicer.mrmlScene.Clear()
-    wait_while(lambda: a_panel._parameterNode is None)
+    wait_while(lambda: a_panel.selection.node is None)
 
     choose(a_panel, 0)
 

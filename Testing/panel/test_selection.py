@@ -193,7 +193,7 @@ def test_choice_of_a_node_of_the_same_name_is_taken(a_panel, three_scans):
     selector.blockSignals(False)
     selector.nodeActivated.emit(faces[2])
 
-    assert a_panel._parameterNode.scan is faces[2]
+    assert a_panel.selection.node.scan is faces[2]
     assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -11,6 +13,13 @@ from palnet.errors import PalnetError
 from PALNetLandmarksLib.detection import ModelChangedError
 from PALNetLandmarksLib.detection_record import say_how_placed
 from PALNetLandmarksLib.panel.poller import Poller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PALNetLandmarksLib.detection import DetectionRun
+    from PALNetLandmarksLib.job import BackgroundJob
+    from PALNetLandmarksLib.landmark_list import LandmarkList
 
 
 class DetectionSection:
@@ -28,22 +37,29 @@ class DetectionSection:
         Called with the `LandmarkList` that was written.
     """
 
-    def __init__(self, ui, start, start_by_hand, on_found):
+    def __init__(
+        self,
+        ui: Any,
+        start: Callable[[], DetectionRun],
+        start_by_hand: Callable[[], LandmarkList],
+        on_found: Callable[[LandmarkList], None],
+    ) -> None:
         self._ui, self._start, self._on_found = ui, start, on_found
         self._start_by_hand = start_by_hand
-        self._run, self._standing, self._is_allowed = None, "", False
-        self._summarized = None
+        self._run: DetectionRun | None = None
+        self._standing, self._is_allowed = "", False
+        self._summarized: tuple[slicer.vtkMRMLMarkupsFiducialNode, object] | None = None
         self._poller = Poller(self._on_end, self._on_tick)
         ui.detectButton.clicked.connect(self.on_detect)
         ui.byHandButton.clicked.connect(self.on_by_hand)
         self._show_idle()
 
     @property
-    def is_running(self):
+    def is_running(self) -> bool:
         """Whether a detection is running."""
         return self._poller.is_running
 
-    def show(self, landmarks, problem):
+    def show(self, landmarks: LandmarkList | None, problem: str) -> None:
         """Show a list.
 
         Parameters
@@ -56,7 +72,7 @@ class DetectionSection:
         self._standing, self._summarized = _standing(landmarks, problem), None
         self.say(self._standing)
 
-    def follow(self, landmarks, problem):
+    def follow(self, landmarks: LandmarkList, problem: str) -> None:
         """Show a list again if something else is wrong with it by now.
 
         Parameters
@@ -67,7 +83,7 @@ class DetectionSection:
         if _standing(landmarks, problem) != self._standing:
             self.show(landmarks, problem)
 
-    def allow(self, is_allowed):
+    def allow(self, is_allowed: bool) -> None:
         """Enable or disable the button; a running detection can always be canceled.
 
         Parameters
@@ -78,7 +94,7 @@ class DetectionSection:
         self._is_allowed = is_allowed
         self._ui.detectButton.setEnabled(is_allowed or self.is_running)
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         """Show a message below the button.
 
         Parameters
@@ -88,12 +104,12 @@ class DetectionSection:
         """
         self._ui.statusLabel.setText(text)
 
-    def forget_result(self):
+    def forget_result(self) -> None:
         """Take back what was said of the last detection; what is wrong with the list stays."""
         if not self.is_running:
             self.say(self._standing)
 
-    def is_undone(self, landmarks):
+    def is_undone(self, landmarks: LandmarkList) -> bool:
         """Return whether the detection that the message sums up was undone in a list.
 
         Parameters
@@ -106,7 +122,7 @@ class DetectionSection:
         node, made = self._summarized
         return landmarks.node is node and landmarks.record.get("provenance") != made
 
-    def on_detect(self):
+    def on_detect(self) -> None:
         """Start a detection, or cancel the running one."""
         if self.is_running:
             self.cancel()
@@ -120,7 +136,7 @@ class DetectionSection:
             self._poller.watch(self._run.job)
             self._show_running()
 
-    def on_by_hand(self):
+    def on_by_hand(self) -> None:
         """Create a list for the user to place the landmarks."""
         with slicer.util.tryWithErrorDisplay(_("The list could not be made.")):
             try:
@@ -135,12 +151,12 @@ class DetectionSection:
             )
             self.say(text)
 
-    def close(self):
+    def close(self) -> None:
         """Cancel the detection without a message: the widgets may be gone."""
         self._poller.stop()
         self._run = None
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Cancel the detection; the scene is not changed."""
         if not self.is_running:
             return
@@ -148,18 +164,22 @@ class DetectionSection:
         self._show_idle()
         self._say_beside(_("The detection was canceled; nothing was changed."))
 
-    def _on_tick(self, job):
+    def _on_tick(self, job: BackgroundJob) -> None:
+        if self._run is None:
+            return
         text = _("{scan}: detecting landmarks, {seconds:.0f} s")
         self._say_beside(text.format(scan=self._run.scan_name, seconds=job.seconds))
 
-    def _say_beside(self, text):
+    def _say_beside(self, text: str) -> None:
         """Show a message on a run together with those on the current list."""
         is_said = self._standing and self._standing not in text
         self.say("\n".join((text, self._standing)) if is_said else text)
 
-    def _on_end(self, job):
+    def _on_end(self, job: BackgroundJob) -> None:
         run, self._run = self._run, None
         self._show_idle()
+        if run is None:
+            return
         with slicer.util.tryWithErrorDisplay(_("The detection failed.")):
             try:
                 landmarks = run.finish()
@@ -171,7 +191,7 @@ class DetectionSection:
             self._say_beside(_of_scan(run.scan_name, " ".join(filter(None, parts))))
             self._summarized = landmarks.node, landmarks.record.get("provenance")
 
-    def _show_running(self):
+    def _show_running(self) -> None:
         # The scan stays until its landmarks are there.
         self._ui.scanFolderRow.setEnabled(False)
         self._ui.openFolderButton.setEnabled(False)
@@ -179,7 +199,7 @@ class DetectionSection:
         self._ui.detectButton.setToolTip(_("Stop the detection; nothing is changed."))
         self._ui.progressBar.setVisible(True)
 
-    def _show_idle(self):
+    def _show_idle(self) -> None:
         self._ui.scanFolderRow.setEnabled(True)
         self._ui.openFolderButton.setEnabled(True)
         self._ui.detectButton.setText(_("Detect landmarks"))
@@ -188,7 +208,7 @@ class DetectionSection:
         self._ui.progressBar.setVisible(False)
 
 
-def _summary(landmarks, seconds):
+def _summary(landmarks: LandmarkList, seconds: float) -> str:
     """Summarize the result of a detection in one or two sentences."""
     found = landmarks.landmark_set()
     classes = classify_errors(found).tolist()
@@ -207,13 +227,13 @@ def _summary(landmarks, seconds):
     )
 
 
-def _standing(landmarks, problem):
+def _standing(landmarks: LandmarkList | None, problem: str) -> str:
     """Return what is to be said of a list as long as it is shown."""
     warnings = [] if landmarks is None else _warnings(landmarks)
     return " ".join(filter(None, (problem, *warnings)))
 
 
-def _warnings(landmarks):
+def _warnings(landmarks: LandmarkList) -> list[str]:
     """Describe what a detection found unusual."""
     record, warnings = landmarks.record, []
     if record.get("quality", {}).get("verdict") == "check":
@@ -229,6 +249,6 @@ def _warnings(landmarks):
     return warnings + [findings[code] for code in ("color", "texture") if code in findings]
 
 
-def _of_scan(name, text):
+def _of_scan(name: str, text: str) -> str:
     """Prefix a message with the scan it is about: the panel may show another one by now."""
     return text if text.startswith(f"{name}: ") else f"{name}: {text}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import qt
@@ -36,6 +37,15 @@ from PALNetLandmarksLib.scan_unit import (
     has_lists_in_other_unit,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from palnet.surface import Mesh, Unit
+    from PALNetLandmarksLib.scan_unit import ScanUnit
+
+    _Offered = tuple[slicer.vtkMRMLModelNode, tuple[object, ...], Unit | None]
+    _Units = list[tuple[float, bool]]
+
 EXAMPLE_NAME = "PALNet example face"
 
 
@@ -54,10 +64,21 @@ class InputSection:
         Returns the trained model for the next detection, and whether it uses color.
     """
 
-    def __init__(self, ui, select, on_unit_chosen, how):
+    def __init__(
+        self,
+        ui: Any,
+        select: Callable[[slicer.vtkMRMLModelNode], None],
+        on_unit_chosen: Callable[[], None],
+        how: Callable[[], tuple[str, bool]],
+    ) -> None:
         self._ui, self._select, self._on_unit_chosen = ui, select, on_unit_chosen
-        self._model, self._unit, self._shown = None, None, None
-        self._inspected, self._findings, self._minor, self._summary = None, [], [], ""
+        self._model: slicer.vtkMRMLModelNode | None = None
+        self._unit: Unit | None = None
+        self._shown: tuple[_Offered, _Units] | None = None
+        self._inspected: tuple[slicer.vtkMRMLModelNode, tuple[object, ...], Unit] | None = None
+        self._findings: list[str] = []
+        self._minor: list[str] = []
+        self._summary = ""
         self._inspection = Poller(self._on_inspected)
         self.color = ScanColor(ui.colorCheckBox)
         self.folder = ScanFolderRow(ui, select, how)
@@ -69,7 +90,7 @@ class InputSection:
         ui.scaleButton.clicked.connect(self.on_scale)
         ui.unscaleButton.clicked.connect(self.on_unscale)
 
-    def show(self, model_node):
+    def show(self, model_node: slicer.vtkMRMLModelNode | None) -> None:
         """Show a scan.
 
         Parameters
@@ -77,7 +98,7 @@ class InputSection:
         model_node : vtkMRMLModelNode or None
             The scan.
         """
-        state = None if model_node is None else (*_offered(model_node), _units(model_node))
+        state = None if model_node is None else (_offered(model_node), _units(model_node))
         if state is not None and self._is_told_by(state):
             self._shown = state
             self.color.refresh()
@@ -106,13 +127,13 @@ class InputSection:
             self._inspection.watch(BackgroundJob(inspect_mesh, mesh, found.unit))
         self._say_all()
 
-    def stop(self):
+    def stop(self) -> None:
         """Stop work in the background."""
         self._inspection.stop()
         self.color.stop()
         self._inspected = None
 
-    def on_open(self):
+    def on_open(self) -> None:
         """Let the user choose a file, and load it."""
         patterns = " ".join(f"*{suffix}" for suffix in MESH_SUFFIXES)
         path = qt.QFileDialog.getOpenFileName(
@@ -127,12 +148,12 @@ class InputSection:
             qt.QSettings().setValue("PALNet/LastFolder", str(Path(path).parent))
             self._select(slicer.util.loadModel(path))
 
-    def on_example(self):
+    def on_example(self) -> None:
         """Load the example face that comes with the module."""
         with slicer.util.tryWithErrorDisplay(_("The example is not there."), waitCursor=True):
             self._select(load_example())
 
-    def on_unit(self, *_args):
+    def on_unit(self, *_args: object) -> None:
         """Apply the unit that the user chose."""
         name = self._ui.unitSelector.itemData(self._ui.unitSelector.currentIndex)
         if self._is_stale():
@@ -143,15 +164,16 @@ class InputSection:
             choose_unit(self._model, name)
             self._on_unit_chosen()
 
-    def on_scale(self):
+    def on_scale(self) -> None:
         """Scale the model, and the landmarks that lie on it, to millimeters."""
-        self._scale(self._unit.mm_per_unit)
+        if self._unit is not None:
+            self._scale(self._unit.mm_per_unit)
 
-    def on_unscale(self):
+    def on_unscale(self) -> None:
         """Restore the model's numbers as in its file."""
         self._scale(1.0 / model_scale(self._model))
 
-    def _scale(self, factor):
+    def _scale(self, factor: float) -> None:
         if self._is_stale():
             self.show(self._model)
             return
@@ -163,27 +185,26 @@ class InputSection:
                 landmarks.carry(to_world @ scaling @ np.linalg.inv(to_world))
             self._select(self._model)
 
-    def _is_told_by(self, state):
+    def _is_told_by(self, state: tuple[_Offered, _Units]) -> bool:
         """Return whether the display is valid for a state too; reading a large scan takes time."""
-        if self._shown is None or state[:-1] != self._shown[:-1]:
+        if self._shown is None or state[0] != self._shown[0]:
             return False
-        are_usual = {unit for units in (state[-1], self._shown[-1]) for unit, _is_hand in units}
+        are_usual = {unit for units in (state[1], self._shown[1]) for unit, _is_hand in units}
         is_usual = self._unit is not None and are_usual <= {1.0} and self._unit.mm_per_unit == 1.0
         return is_usual or state == self._shown
 
-    def _is_stale(self):
+    def _is_stale(self) -> bool:
         """Return whether the scan was changed elsewhere, which makes the offered scaling stale."""
-        offered = _offered(self._model)
-        return self._shown[: len(offered)] != offered
+        return self._shown is None or self._shown[0] != _offered(self._model)
 
-    def _show_choice(self):
+    def _show_choice(self) -> None:
         """Show the chosen unit; one without a name appears in the text below only."""
         chosen = None if self._model is None else chosen_unit(self._model)
         index = self._ui.unitSelector.findData("" if chosen is None else chosen.name)
         self._ui.unitSelector.setCurrentIndex(index)
         self._ui.unitSelector.setEnabled(self._model is not None)
 
-    def _say(self, text):
+    def _say(self, text: str) -> None:
         """Show a message, and the buttons that apply to it."""
         self._ui.scanInfoLabel.setText(text)
         self._ui.scanInfoLabel.setToolTip("")
@@ -193,7 +214,7 @@ class InputSection:
             self._model is not None and model_scale(self._model) != 1.0
         )
 
-    def _on_inspected(self, job):
+    def _on_inspected(self, job: BackgroundJob) -> None:
         if job.error is not None:
             self._findings = [str(job.error)]
         else:
@@ -203,7 +224,7 @@ class InputSection:
             self._minor = [each.message for each in job.result if each.code in MINOR_FINDINGS]
         self._say_all()
 
-    def _say_all(self):
+    def _say_all(self) -> None:
         """Show what is known of the scan; minor faults in the tool tip."""
         told = list(self._findings)
         if self._minor:
@@ -213,18 +234,18 @@ class InputSection:
         self._ui.scanInfoLabel.setToolTip("\n".join(self._minor))
 
 
-def _offered(model_node):
+def _offered(model_node: slicer.vtkMRMLModelNode) -> _Offered:
     """Return a key of the state for which a scaling is offered."""
     return model_node, state_of_model(model_node), chosen_unit(model_node)
 
 
-def _units(model_node):
+def _units(model_node: slicer.vtkMRMLModelNode) -> _Units:
     """Return a key of the units stated by the lists of a model."""
     lists = linked_lists(model_node)
     return [(landmarks.mm_per_world_unit, landmarks.detected is None) for landmarks in lists]
 
 
-def _summary(model_node, mesh, found):
+def _summary(model_node: slicer.vtkMRMLModelNode, mesh: Mesh, found: ScanUnit) -> str:
     """Describe the size of a scan, its unit, and the source of the unit."""
     width, depth, height = size_mm(mesh, found.unit)
     text = _(
@@ -246,7 +267,7 @@ def _summary(model_node, mesh, found):
     return text
 
 
-def _source_text(found):
+def _source_text(found: ScanUnit) -> str:
     if found.source == CHOSEN:
         return _(", chosen")
     if found.unit.mm_per_unit == 1.0 or found.others:
@@ -254,7 +275,7 @@ def _source_text(found):
     return _(", by its size") if found.source == BY_SIZE else _(", from its landmarks")
 
 
-def _unit_text(name):
+def _unit_text(name: str) -> str:
     return {
         "": _("Automatic"),
         "um": _("Micrometers"),
@@ -265,7 +286,7 @@ def _unit_text(name):
     }[name]
 
 
-def load_example():
+def load_example() -> slicer.vtkMRMLModelNode:
     """Load the bundled synthetic face.
 
     Returns

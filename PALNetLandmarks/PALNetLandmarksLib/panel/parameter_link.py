@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 import vtk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import qt
+    import slicer
 
 SELECTORS = ("scan", "landmarks")
 # The wrapper caches values until the node reports a change. VTK calls observers of equal priority
@@ -11,38 +19,56 @@ SELECTORS = ("scan", "landmarks")
 _AFTER_THE_WRAPPER = -1.0
 
 
+class ParameterNode(Protocol):
+    """The module's parameters, as Slicer wraps the node that holds them."""
+
+    parameterNode: slicer.vtkMRMLScriptedModuleNode
+    scan: slicer.vtkMRMLModelNode | None
+    landmarks: slicer.vtkMRMLMarkupsFiducialNode | None
+    useColor: bool
+    trainedModel: str
+    trainedModelHash: str
+
+    def connectParametersToGui(self, mapping: Mapping[str, qt.QWidget]) -> int:
+        """Keep parameters and widgets in sync until `disconnectGui` gets the returned tag."""
+
+    def disconnectGui(self, tag: int) -> None:
+        """Release the widgets."""
+
+
 class ParameterLink:
     """Connects the panel to the scene's parameter node, both ways.
 
     Parameters
     ----------
-    widgets : dict
+    widgets : dict of str to QWidget
         Widgets by the name of their parameter.
     on_modified : callable
         Called after the node was modified.
 
     Attributes
     ----------
-    node : parameterNodeWrapper or None
+    node : ParameterNode or None
         The connected node.
     """
 
-    def __init__(self, widgets, on_modified):
-        self.node = None
+    def __init__(self, widgets: Mapping[str, qt.QWidget], on_modified: Callable[..., None]) -> None:
+        self.node: ParameterNode | None = None
         self._widgets, self._on_modified = widgets, on_modified
-        self._gui_tag = self._tag = None
+        self._gui_tag: int | None = None
+        self._tag: int | None = None
         for name in SELECTORS:
             # With two nodes of the same name, Qt 6 reports no change to Slicer's connection.
             widgets[name].connect(
                 "nodeActivated(vtkMRMLNode*)", lambda node, name=name: self._choose(name, node)
             )
 
-    def turn_to(self, node):
+    def turn_to(self, node: ParameterNode | None) -> None:
         """Connect a node, or none; the same node again only after a `pause`.
 
         Parameters
         ----------
-        node : parameterNodeWrapper or None
+        node : ParameterNode or None
             Another wrapper of the same MRML node is ignored: Slicer 5.10 never releases a wrapper
             that was once connected.
         """
@@ -65,13 +91,13 @@ class ParameterLink:
             # accumulate.
             self._gui_tag = self.node.connectParametersToGui(self._widgets)
 
-    def pause(self):
+    def pause(self) -> None:
         """Disconnect the widgets: what selectors do on their own meanwhile is no user's choice."""
-        if self._gui_tag is not None:
+        if self.node is not None and self._gui_tag is not None:
             self.node.disconnectGui(self._gui_tag)
         self._gui_tag = None
 
-    def let_go_of(self, node):
+    def let_go_of(self, node: slicer.vtkMRMLNode | None) -> None:
         """Deselect a scan or list that is about to be removed from the scene.
 
         Otherwise its selector switches to the next node once this one is gone, perhaps of another
@@ -81,6 +107,6 @@ class ParameterLink:
             if getattr(self.node, name) is node:
                 setattr(self.node, name, None)
 
-    def _choose(self, name, node):
+    def _choose(self, name: str, node: slicer.vtkMRMLNode | None) -> None:
         if self.node is not None and getattr(self.node, name) is not node:
             setattr(self.node, name, node)

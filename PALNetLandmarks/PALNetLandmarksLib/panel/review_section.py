@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import TYPE_CHECKING, Any, Literal
 
 import qt
 import slicer
@@ -24,8 +25,12 @@ from PALNetLandmarksLib.panel.landmark_table import (
     LandmarkTable,
 )
 from PALNetLandmarksLib.panel.manual_placing import Placing
-from PALNetLandmarksLib.panel.shortcuts import name_keys
 from PALNetLandmarksLib.review import Review
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, KeysView, Sequence
+
+    from PALNetLandmarksLib.landmark_list import LandmarkList
 
 _FILTER_KEY, _ORDER_KEY = "PALNet/Filter", "PALNet/Order"
 
@@ -45,20 +50,27 @@ class ReviewSection:
         Called when the points of the list no longer match its landmarks.
     """
 
-    def __init__(self, ui, resource_path, on_change, on_broken):
+    def __init__(
+        self,
+        ui: Any,
+        resource_path: Callable[[str], str],
+        on_change: Callable[[], None],
+        on_broken: Callable[[], None],
+    ) -> None:
         self._ui, self._resource_path = ui, resource_path
         self._on_change, self._on_broken = on_change, on_broken
-        self.review, self._spheres = None, None
-        self._reviews, self._moved_elsewhere = {}, {}
+        self.review: Review | None = None
+        self._spheres: ErrorSpheres | None = None
+        self._reviews: dict[slicer.vtkMRMLMarkupsFiducialNode, Review] = {}
+        self._moved_elsewhere: dict[slicer.vtkMRMLMarkupsFiducialNode, set[int]] = {}
         self._is_camera_still, self._confirmed_at = False, -math.inf
         self.table = LandmarkTable(ui.landmarkTable)
         self.placing = Placing(self.table)
         self._fill_selectors()
         self._connect()
-        name_keys(ui)
         self.refresh()
 
-    def show(self, landmarks, *, snap_to_surface=True):
+    def show(self, landmarks: LandmarkList | None, *, snap_to_surface: bool = True) -> None:
         """Show a list.
 
         Parameters
@@ -82,7 +94,7 @@ class ReviewSection:
         self.on_snap(snap_to_surface)
         self.refresh()
 
-    def watch(self, lists):
+    def watch(self, lists: Iterable[LandmarkList]) -> list[LandmarkList]:
         """Watch lists, including those not shown, so that changes can be undone later.
 
         Parameters
@@ -105,11 +117,11 @@ class ReviewSection:
         return new
 
     @property
-    def watched(self):
+    def watched(self) -> KeysView[slicer.vtkMRMLMarkupsFiducialNode]:
         """The nodes of the watched lists."""
         return self._reviews.keys()
 
-    def close(self):
+    def close(self) -> None:
         """Release all lists and show nothing: the widgets may be gone."""
         self.placing.close()
         if self._spheres is not None:
@@ -120,22 +132,23 @@ class ReviewSection:
         self.review, self._spheres = None, None
         self._reviews, self._moved_elsewhere = {}, {}
 
-    def _turn_away(self):
+    def _turn_away(self) -> None:
         """Show no list; its review keeps watching it."""
         if self.review is not None:
             self.review.on_change = None
             self.review.snap_to_surface = False
             self.placing.end()
+        if self._spheres is not None:
             self._spheres.remove()
         self.review, self._spheres = None, None
         self.table.clear()
 
-    def _forget_deleted(self):
+    def _forget_deleted(self) -> None:
         """Release lists that are no longer in the scene."""
         for node in [node for node in self._reviews if node.GetScene() is None]:
             self._forget(self._reviews[node])
 
-    def _forget(self, review):
+    def _forget(self, review: Review) -> None:
         """Release a list."""
         del self._reviews[review.landmarks.node]
         self._moved_elsewhere.pop(review.landmarks.node, None)
@@ -143,14 +156,14 @@ class ReviewSection:
         if review is self.review:
             self._turn_away()
 
-    def _drop(self, review):
+    def _drop(self, review: Review) -> None:
         """Release a list that is no longer a landmark list of this module."""
         was_shown = review is self.review
         self._forget(review)
         if was_shown:
             self._on_broken()
 
-    def refresh(self, kept=None):
+    def refresh(self, kept: Sequence[int] | None = None) -> None:
         """Update the display of the list.
 
         Parameters
@@ -173,14 +186,16 @@ class ReviewSection:
         self._show_progress()
         self._show_landmark()
 
-    def _draw_spheres(self):
+    def _draw_spheres(self) -> None:
+        if self.review is None or self._spheres is None:
+            return
         self._spheres.update(
             self.review.is_reviewed,
             current=self.table.current,
             visible=self._ui.errorsCheckBox.checked,
         )
 
-    def _on_moved(self, review, moved):
+    def _on_moved(self, review: Review, moved: list[int]) -> None:
         """Report that a landmark of another list was moved, as with two overlapping scans."""
         if review is not self.review:
             self._moved_elsewhere.setdefault(review.landmarks.node, set()).update(moved)
@@ -188,7 +203,7 @@ class ReviewSection:
             self.placing.go_on()
         self._show_progress()
 
-    def _say_elsewhere(self):
+    def _say_elsewhere(self) -> list[str]:
         """Name the landmarks that were moved in lists that have not been selected since."""
         text = _("Moved in the list '{name}', which is not selected: {codes}.")
         lines = []
@@ -200,7 +215,7 @@ class ReviewSection:
             lines.append(text.format(name=node.GetName(), codes=words))
         return lines
 
-    def _on_review_changed(self, changed):
+    def _on_review_changed(self, changed: list[int]) -> None:
         if len(changed) == 1:
             # The buttons should act on the landmark just moved; the view stays as it is.
             self._is_camera_still = True
@@ -211,12 +226,12 @@ class ReviewSection:
         self.placing.check_soon()
         self._on_change()
 
-    def _show_and_select(self, index):
+    def _show_and_select(self, index: int) -> None:
         """Select a landmark, of whatever kind the table shows."""
         self.refresh([index])
         self.table.select(index)
 
-    def _fill_selectors(self):
+    def _fill_selectors(self) -> None:
         shows = {
             SHOW_ALL: _("All landmarks"),
             SHOW_UNREVIEWED: _("Not yet reviewed"),
@@ -231,16 +246,16 @@ class ReviewSection:
         for selector, key in self._remembered():
             selector.setCurrentIndex(slicer.util.settingsValue(key, 0, converter=int))
 
-    def _remembered(self):
+    def _remembered(self) -> tuple[tuple[qt.QComboBox, str], ...]:
         return ((self._ui.filterSelector, _FILTER_KEY), (self._ui.orderSelector, _ORDER_KEY))
 
-    def _on_view_changed(self):
+    def _on_view_changed(self) -> None:
         for selector, key in self._remembered():
             qt.QSettings().setValue(key, int(selector.currentIndex))
         self.refresh(kept=())
         self.placing.check_soon()
 
-    def _connect(self):
+    def _connect(self) -> None:
         ui = self._ui
         for selector, _key in self._remembered():
             selector.connect("currentIndexChanged(int)", lambda *_args: self._on_view_changed())
@@ -259,15 +274,15 @@ class ReviewSection:
         ui.snapCheckBox.toggled.connect(self.on_snap)
         ui.errorsCheckBox.toggled.connect(lambda *_args: self.refresh())
 
-    def on_previous(self):
+    def on_previous(self) -> None:
         """Select the landmark in the row above."""
         self._go_to(self.table.neighbor(-1))
 
-    def on_next(self):
+    def on_next(self) -> None:
         """Select the landmark in the row below."""
         self._go_to(self.table.neighbor(1))
 
-    def on_confirm_clicked(self):
+    def on_confirm_clicked(self) -> None:
         """Confirm, unless this is the second click of a double click: it would confirm the next."""
         passed_ms = 1000.0 * (time.monotonic() - self._confirmed_at)
         if passed_ms > slicer.app.doubleClickInterval:  # as set in the system
@@ -275,53 +290,57 @@ class ReviewSection:
             # Not before: a second click waits as long as the views take to draw.
             self._confirmed_at = time.monotonic()
 
-    def on_confirm(self):
+    def on_confirm(self) -> None:
         """Confirm the landmark and go on."""
-        if self.table.current is None:
-            return
         index, following = self.table.current, self.table.neighbor(1)
+        if self.review is None or index is None:
+            return
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be confirmed.")):
             self.review.confirm(index)
             self._go_to(following)
             if following is None:
                 self.refresh(kept=())
 
-    def on_missing(self):
+    def on_missing(self) -> None:
         """Mark the landmark as not visible on the scan."""
-        if self.table.current is None:
+        index = self.table.current
+        if self.review is None or index is None:
             return
-        is_awaited = self.placing.awaited == self.table.current
+        is_awaited = self.placing.awaited == index
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be marked.")):
-            self.review.mark_missing(self.table.current)
+            self.review.mark_missing(index)
             if is_awaited:
                 self.placing.go_on()
 
-    def on_place(self):
+    def on_place(self) -> None:
         """Place the landmark with a click, then those below that were never placed."""
         if self.review is not None:
             self.placing.start(self.review)
 
-    def on_restore(self):
+    def on_restore(self) -> None:
         """Restore the landmark's detected position."""
-        if self.table.current is None:
+        index = self.table.current
+        if self.review is None or index is None:
             return
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be restored.")):
-            self.review.restore([self.table.current])
+            self.review.restore([index])
 
-    def on_restore_all(self):
+    def on_restore_all(self) -> None:
         """Restore all detected positions."""
+        if self.review is None:
+            return
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be restored.")):
             self.review.restore()
 
-    def on_undo(self):
+    def on_undo(self) -> None:
         """Undo the last correction and show its landmark."""
         self._travel("undo")
 
-    def on_redo(self):
+    def on_redo(self) -> None:
         """Redo the undone correction and show its landmark."""
         self._travel("redo")
 
-    def on_lock(self, is_locked):
+    def on_lock(self, is_locked: bool) -> None:
         """Lock or unlock the whole list.
 
         Parameters
@@ -332,7 +351,7 @@ class ReviewSection:
         if self.review is not None:
             self.review.landmarks.node.SetLocked(bool(is_locked))
 
-    def on_snap(self, is_on):
+    def on_snap(self, is_on: bool) -> None:
         """Switch snapping of corrections on or off.
 
         Parameters
@@ -343,7 +362,7 @@ class ReviewSection:
         if self.review is not None:
             self.review.snap_to_surface = bool(is_on)
 
-    def _travel(self, direction):
+    def _travel(self, direction: Literal["undo", "redo"]) -> None:
         if self.review is None:
             return
         with slicer.util.tryWithErrorDisplay(_("The correction could not be taken back.")):
@@ -352,13 +371,13 @@ class ReviewSection:
                 self._show_and_select(changed[0])
                 look_at(self.review.landmarks, changed[0])
 
-    def _go_to(self, index):
+    def _go_to(self, index: int | None) -> None:
         if index is not None:
             self.table.select(index)
             if self._ui.filterSelector.currentIndex != SHOW_ALL:
                 self.refresh()  # without the landmark that was left, if it is of another kind
 
-    def _on_selected(self):
+    def _on_selected(self) -> None:
         if self.table.is_filling:
             return
         self._show_landmark()
@@ -369,7 +388,7 @@ class ReviewSection:
             if not self._is_camera_still:
                 look_at(self.review.landmarks, self.table.current)
 
-    def _show_progress(self):
+    def _show_progress(self) -> None:
         text = _("No landmarks yet.")
         if self.review is not None:
             is_reviewed = self.review.is_reviewed
@@ -382,7 +401,7 @@ class ReviewSection:
         self._ui.reviewedLabel.setText(text)
         self._ui.reviewedLabel.setToolTip(self._origin())
 
-    def _origin(self):
+    def _origin(self) -> str:
         """Name the trained model that placed the landmarks, regardless of the current choice."""
         record = {} if self.review is None else self.review.landmarks.record
         made = record.get("provenance", {})
@@ -397,26 +416,28 @@ class ReviewSection:
             (text, _("Expected errors allow for faces unlike all that it was trained on."))
         )
 
-    def _show_landmark(self):
+    def _show_landmark(self) -> None:
         """Show definition and picture of the selected landmark; enable the buttons that apply."""
-        index = self.table.current if self.review is not None else None
-        status = None if index is None else self.review.landmarks.status[index]
-        ui = self._ui
+        review, ui = self.review, self._ui
+        index = self.table.current if review is not None else None
+        status = None if review is None or index is None else review.landmarks.status[index]
         ui.previousButton.setEnabled(index is not None and self.table.neighbor(-1) is not None)
-        ui.nextButton.setEnabled(self.review is not None and self.table.neighbor(1) is not None)
+        ui.nextButton.setEnabled(review is not None and self.table.neighbor(1) is not None)
         ui.confirmButton.setEnabled(status is not None and status != "undefined")
         ui.placeButton.setEnabled(status is not None and status not in PLACED)
         ui.missingButton.setEnabled(status is not None and status != "missing")
-        ui.restoreButton.setEnabled(index is not None and self.review.can_restore([index]))
-        ui.restoreAllButton.setEnabled(self.review is not None and self.review.can_restore())
-        ui.undoButton.setEnabled(self.review is not None and self.review.can_undo)
-        ui.redoButton.setEnabled(self.review is not None and self.review.can_redo)
+        ui.restoreButton.setEnabled(
+            review is not None and index is not None and review.can_restore([index])
+        )
+        ui.restoreAllButton.setEnabled(review is not None and review.can_restore())
+        ui.undoButton.setEnabled(review is not None and review.can_undo)
+        ui.redoButton.setEnabled(review is not None and review.can_redo)
         for switch in (ui.lockCheckBox, ui.filterSelector, ui.orderSelector):
-            switch.setEnabled(self.review is not None)
+            switch.setEnabled(review is not None)
         self._show_definition(index)
 
-    def _show_definition(self, index):
-        if index is None:
+    def _show_definition(self, index: int | None) -> None:
+        if self.review is None or index is None:
             self._ui.definitionLabel.setText("")
             self._ui.pictureLabel.setVisible(False)
             return

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -34,6 +36,14 @@ from PALNetLandmarksLib.save_export import (
 )
 from PALNetLandmarksLib.saved_lists import LIST_SUFFIX
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from palnet.landmarks import Frame, Space
+    from PALNetLandmarksLib.panel.scan_folder_row import ScanFolderRow
+    from PALNetLandmarksLib.review import Review
+
 
 class SaveExportSection:
     """The section "Save and export".
@@ -46,9 +56,9 @@ class SaveExportSection:
         The folder that is open.
     """
 
-    def __init__(self, ui, scan_folder):
+    def __init__(self, ui: Any, scan_folder: ScanFolderRow) -> None:
         self._ui, self._scan_folder = ui, scan_folder
-        self._review = None
+        self._review: Review | None = None
         for entry in FORMATS.values():
             ui.formatSelector.addItem(f"{entry.title} ({entry.suffix})", entry.name)
         for frame, text in zip(FRAMES, _frame_texts(), strict=True):
@@ -61,7 +71,15 @@ class SaveExportSection:
         ui.exportFolderButton.clicked.connect(self.on_export_folder)
         self.show(None)
 
-    def show(self, review):
+    @property
+    def _shown(self) -> Review:
+        """The review of the list; without one nothing can be saved or exported."""
+        if self._review is None:
+            msg = "There is no list to save or export."
+            raise ValueError(msg)
+        return self._review
+
+    def show(self, review: Review | None) -> None:
         """Show a list.
 
         Parameters
@@ -72,7 +90,7 @@ class SaveExportSection:
         self._review = review
         self.refresh()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Enable what can be done with the list in its current state, and say nothing of before."""
         self._ui.saveExportLabel.setText("")
         has_any = self._review is not None and bool(
@@ -82,9 +100,9 @@ class SaveExportSection:
         self._ui.exportButton.setEnabled(has_any)
         self._ui.exportFolderButton.setVisible(self._scan_folder.folder is not None)
 
-    def on_save(self):
+    def on_save(self) -> None:
         """Save the point list."""
-        review = self._review  # a detection may end and show another one during a dialog
+        review = self._shown  # a detection may end and show another one during a dialog
         self._ui.saveExportLabel.setText("")  # it is about the previous save or export
         if not goes_on_with_doubtful(review):
             return
@@ -96,9 +114,9 @@ class SaveExportSection:
                 self._scan_folder.refresh()
                 self._say_written([path], remarks_on_saved(review.landmarks))
 
-    def on_export(self):
+    def on_export(self) -> None:
         """Export the landmarks for another program."""
-        review = self._review
+        review = self._shown
         self._ui.saveExportLabel.setText("")  # it is about the previous save or export
         if not goes_on_with_doubtful(review):
             return
@@ -120,9 +138,9 @@ class SaveExportSection:
             qt.QSettings().setValue("PALNet/Frame", frame)
             self._say_written(paths, remarks)
 
-    def on_export_folder(self):
+    def on_export_folder(self) -> None:
         """Export the saved landmarks of all scans of the folder into one file."""
-        label, folder = self._ui.saveExportLabel, self._scan_folder.folder
+        label, folder = self._ui.saveExportLabel, self._scan_folder.opened
         label.setText("")
         if self._scan_folder.is_unsaved:
             label.setText(_("The landmarks of the current scan are not saved: save them first."))
@@ -141,38 +159,35 @@ class SaveExportSection:
                 path = self._ask(_("Export the landmarks of the folder"), proposed, suffix)
                 if path is None:
                     return
-                frame = "LPS" if frame == "file" else frame
-                paths, remarks = export_specimens(specimens, path, name, frame)
+                axes: Space = "LPS" if frame == "file" else frame
+                paths, remarks = export_specimens(specimens, path, name, axes)
             except (PalnetError, ValueError) as err:
                 label.setText(str(err))
                 return
             qt.QSettings().setValue("PALNet/Format", name)
             text = _("Scans: {n_scans}, in millimeters, axes {frame}.")
-            remarks.insert(0, text.format(n_scans=len(specimens), frame=frame))
+            remarks.insert(0, text.format(n_scans=len(specimens), frame=axes))
             self._say_written(paths, [*remarks, *left_out])
 
-    def _chosen(self):
+    def _chosen(self) -> tuple[str, Frame]:
         """Return format and frame that the user chose."""
-        ui = self._ui
-        return tuple(
-            selector.itemData(selector.currentIndex)
-            for selector in (ui.formatSelector, ui.frameSelector)
-        )
+        formats, frames = self._ui.formatSelector, self._ui.frameSelector
+        return formats.itemData(formats.currentIndex), frames.itemData(frames.currentIndex)
 
-    def _ask(self, title, proposed, suffix):
+    def _ask(self, title: str, proposed: Path, suffix: str) -> Path | None:
         """Ask for a path, and about the file that belongs to a new one."""
         path = ask_save_path(title, proposed, suffix)
         if path is None or path.exists() or not sidecar_path(path).exists():
             return path
         return path if may_replace(sidecar_path(path)) else None
 
-    def _say_written(self, paths, remarks=()):
+    def _say_written(self, paths: Iterable[Path], remarks: Iterable[str] = ()) -> None:
         # With slashes, as Slicer shows paths; labels do not wrap at backslashes.
         written = [_("Written: {path}").format(path=path.as_posix()) for path in paths]
         self._ui.saveExportLabel.setText("\n".join([*written, *remarks]))
 
 
-def _goes_on_with_changed(node, path):
+def _goes_on_with_changed(node: slicer.vtkMRMLMarkupsFiducialNode, path: Path) -> bool:
     """Ask whether to replace the file of a list if others have changed it."""
     if not (is_saved_in(node, path) and is_changed_by_others(node)):
         return True
@@ -180,5 +195,5 @@ def _goes_on_with_changed(node, path):
     return slicer.util.confirmYesNoDisplay(f"{changed_by_others(path)}\n{question}")
 
 
-def _frame_texts():
+def _frame_texts() -> tuple[str, ...]:
     return (_("Same as the model's file"), _("LPS, millimeters"), _("RAS, millimeters"))

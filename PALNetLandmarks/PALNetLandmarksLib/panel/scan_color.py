@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import slicer
 
 from PALNetLandmarksLib.color_display import can_show_color, hide_color, show_color
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.model_colors import reader_of_color
 from PALNetLandmarksLib.panel.poller import Poller
+
+if TYPE_CHECKING:
+    import qt
+
+    from palnet.surface import Mesh
+    from PALNetLandmarksLib.model_colors import ReadColor
 
 # The user does not wait for the color, which of a large scan takes some seconds.
 _SLICE_S = 0.01
@@ -23,19 +31,22 @@ class ScanColor:
         Whether to show it; visible only if there is color that Slicer does not show by itself.
     """
 
-    def __init__(self, box):
+    def __init__(self, box: qt.QCheckBox) -> None:
         self._box = box
-        self._model, self._tag, self._key, self._color = None, None, None, None
+        self._model: slicer.vtkMRMLModelNode | None = None
+        self._tag: int | None = None
+        self._key: tuple[int, ...] | None = None
+        self._color: ReadColor | None = None
         self._reading = Poller(self._on_read, slice_s=_SLICE_S)
         box.setVisible(False)
         box.toggled.connect(self.refresh)
 
     @property
-    def is_reading(self):
+    def is_reading(self) -> bool:
         """Whether the color is being read."""
         return self._reading.is_running
 
-    def show(self, model_node, mesh):
+    def show(self, model_node: slicer.vtkMRMLModelNode | None, mesh: Mesh | None) -> None:
         """Show the color of a scan.
 
         Parameters
@@ -45,7 +56,7 @@ class ScanColor:
         mesh : Mesh or None
             Its surface.
         """
-        if model_node is None:
+        if model_node is None or mesh is None:
             self.stop()
             self._box.setVisible(False)
             return
@@ -65,30 +76,30 @@ class ScanColor:
         else:
             self._reading.watch(BackgroundJob(read))
 
-    def refresh(self, *_args):
+    def refresh(self, *_args: object) -> None:
         """Follow the check box, and what the user or another module shows on the scan."""
         if self._model is None or self.is_reading or _vertices_of(self._model) != self._key:
             return
         is_offered = bool(self._color) and can_show_color(self._model)
         self._box.setVisible(is_offered)
-        if is_offered and self._box.checked:
+        if self._color and is_offered and self._box.checked:
             show_color(self._model, self._color)
         else:
             hide_color(self._model)
 
-    def stop(self):
+    def stop(self) -> None:
         """Leave the scan as it is shown; the widget may be gone."""
         self._reading.stop()
         if self._model is not None:
             self._model.RemoveObserver(self._tag)
         self._model, self._tag, self._key, self._color = None, None, None, None
 
-    def _on_read(self, job):
+    def _on_read(self, job: BackgroundJob) -> None:
         self._color = job.result
         self.refresh()
 
 
-def _vertices_of(model_node):
+def _vertices_of(model_node: slicer.vtkMRMLModelNode) -> tuple[int, ...]:
     """Return a key of the vertices; their places do not matter to the color."""
     poly = model_node.GetPolyData()
     if poly is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -33,6 +34,13 @@ from PALNetLandmarksLib.scan_folder import (
     unsaved_lists,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PALNetLandmarksLib.folder_detection import Outcome
+    from PALNetLandmarksLib.landmark_list import LandmarkList
+    from PALNetLandmarksLib.saved_lists import Progress
+
 # The user does not wait for it: on a network drive each file takes a while.
 _SLICE_S = 0.005
 
@@ -53,10 +61,17 @@ class ScanFolderRow:
         Returns the trained model for the next detection, and whether it uses color.
     """
 
-    def __init__(self, ui, select, how):
+    def __init__(
+        self,
+        ui: Any,
+        select: Callable[[slicer.vtkMRMLModelNode], None],
+        how: Callable[[], tuple[str, bool]],
+    ) -> None:
         self._ui, self._select, self._how = ui, select, how
-        self._folder, self._row, self._model = None, -1, None
-        self._refused = set()
+        self._folder: ScanFolder | None = None
+        self._row = -1
+        self._model: slicer.vtkMRMLModelNode | None = None
+        self._refused: set[Path] = set()
         self._is_read_again = False
         self._reading = Poller(self._on_read, slice_s=_SLICE_S)
         ui.scanFolderRow.setVisible(False)
@@ -68,31 +83,39 @@ class ScanFolderRow:
         self._detection = FolderDetectionRow(ui, self._start_detection, self._on_outcome)
 
     @property
-    def folder(self):
+    def folder(self) -> ScanFolder | None:
         """The `ScanFolder` that is open, or None."""
         return self._folder
 
     @property
-    def is_unsaved(self):
+    def opened(self) -> ScanFolder:
+        """The `ScanFolder` that is open, for what is offered only then."""
+        if self._folder is None:
+            msg = "There is no folder open."
+            raise ValueError(msg)
+        return self._folder
+
+    @property
+    def is_unsaved(self) -> bool:
         """Whether the current scan has landmarks that no file holds."""
         return self._is_in_scene() and bool(unsaved_lists(self._model))
 
     @property
-    def is_detecting(self):
+    def is_detecting(self) -> bool:
         """Whether landmarks of the scans are being detected."""
         return self._detection.is_running
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Say anew how far the reviews have come, as after landmarks were saved."""
         if self._folder is not None:
             self._read()
 
-    def stop(self):
+    def stop(self) -> None:
         """Stop work in the background."""
         self._reading.stop()
         self._detection.close()
 
-    def on_open_folder(self):
+    def on_open_folder(self) -> None:
         """Let the user choose a folder of scans, and open the first one."""
         path = _ask_folder(_("Open a folder of face scans"))
         if path is None:
@@ -116,73 +139,74 @@ class ScanFolderRow:
         self._ui.scanFolderRow.setVisible(True)
         self._open(0)
 
-    def on_lists_folder(self):
+    def on_lists_folder(self) -> None:
         """Let the user choose where the landmarks are, and open the current scan again."""
         path = _ask_folder(_("Folder of the landmarks (.mrk.json)"))
         if path is None:
             return
-        before = self._folder
+        before = self.opened
         self._turn_to(replace(before, lists_folder=path))  # before lists are saved, perhaps there
         if self._leave():
             self._open(self._row)
         else:
             self._turn_to(before)
 
-    def _turn_to(self, folder):
+    def _turn_to(self, folder: ScanFolder) -> None:
         """Change the folder of the landmarks, also that of the current scan."""
         self._folder = folder
         if self._is_in_scene():
-            self._note_lists_folder()
+            self._note_lists_folder(self._model)
 
-    def _note_lists_folder(self):
+    def _note_lists_folder(self, model_node: slicer.vtkMRMLModelNode) -> None:
         """Note with the current scan where its landmarks are kept."""
-        folder = self._folder.lists_folder
-        is_beside = folder == self._folder.scans[self._row].parent
-        self._model.SetAttribute(LISTS_FOLDER, None if is_beside else str(folder))
+        folder = self.opened.lists_folder
+        is_beside = folder == self.opened.scans[self._row].parent
+        model_node.SetAttribute(LISTS_FOLDER, None if is_beside else str(folder))
 
-    def _go(self, row):
+    def _go(self, row: int) -> None:
         """Open another scan of the folder, unless the user wants to stay."""
         if row == self._row and self._is_in_scene():
             self._show_again()
-        elif 0 <= row < len(self._folder.scans) and self._leave():
+        elif 0 <= row < len(self.opened.scans) and self._leave():
             self._open(row)
         self._show_row()
 
-    def _show_again(self):
+    def _show_again(self) -> None:
         """Show the current scan, with its landmarks if these could not be opened before."""
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be opened.")):
             if not find_lists(self._model):
-                self._load_list(self._folder.list_path(self._folder.scans[self._row]))
+                scan = self.opened.scans[self._row]
+                self._load_list(self._model, self.opened.list_path(scan))
             self._select(self._model)
 
-    def _open(self, row):
+    def _open(self, row: int) -> None:
         """Open a scan of the folder with its landmarks."""
         self._row, self._model = row, None
         self._show_row()
         self._show_lists_folder()
         self._read()
-        scan = self._folder.scans[row]
+        scan = self.opened.scans[row]
         with slicer.util.tryWithErrorDisplay(_("The scan could not be loaded."), waitCursor=True):
             self._model = find_scan(scan)
             if self._model is None:
                 if not may_open(scan):
                     return
                 self._model = load_scan(scan)
-            self._load_list(self._folder.list_path(scan))
+            self._load_list(self._model, self.opened.list_path(scan))
             self._select(self._model)
 
-    def _load_list(self, path):
+    def _load_list(self, model_node: slicer.vtkMRMLModelNode, path: Path) -> None:
         """Load the landmarks of the current scan, if there are any."""
-        self._note_lists_folder()
+        self._note_lists_folder(model_node)
         try:
             if path.exists():
-                load_list(path, self._model)
+                load_list(path, model_node)
         except (RuntimeError, ValueError, OSError) as err:
             text = _("The landmarks of this scan could not be opened from {path}.")
             text = text.format(path=path.as_posix())
             slicer.util.errorDisplay(f"{text}\n\n{err}")
 
-    def _leave(self):
+    def _leave(self) -> bool:
         """Take the current scan out of the scene; False if the user wants to stay."""
         if not self._is_in_scene():
             return True
@@ -194,13 +218,13 @@ class ScanFolderRow:
         close_scan(model)
         return True
 
-    def _is_in_scene(self):
+    def _is_in_scene(self) -> bool:
         """Return whether the current scan is in the scene, also if a scene file brought it."""
         if self._model is not None and not slicer.mrmlScene.IsNodePresent(self._model):
-            self._model = find_scan(self._folder.scans[self._row])
+            self._model = find_scan(self.opened.scans[self._row])
         return self._model is not None
 
-    def _keep(self, landmarks):
+    def _keep(self, landmarks: LandmarkList) -> bool:
         """Save a list if the user wants to; False if the user wants to stay with it."""
         path = default_path(landmarks, LIST_SUFFIX)
         box = qt.QMessageBox
@@ -212,9 +236,9 @@ class ScanFolderRow:
         )
         return _save(landmarks, path) if answer == box.Save else answer == box.Discard
 
-    def _question(self, landmarks, path):
+    def _question(self, landmarks: LandmarkList, path: Path) -> list[str]:
         """Ask whether to save a list in a file, and say what to consider."""
-        folder, scan = self._folder, self._folder.scans[self._row]
+        folder, scan = self.opened, self.opened.scans[self._row]
         text = _("The landmarks '{name}' are not saved. Save them as {path}?")
         parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
         if not is_folder(folder.lists_folder):
@@ -232,35 +256,35 @@ class ScanFolderRow:
             parts.append(text.format(n_codes=len(codes), codes=", ".join(codes)))
         return parts
 
-    def _show_lists_folder(self):
+    def _show_lists_folder(self) -> None:
         """Say where the landmarks are."""
         text = _(
             "Choose the folder of the landmark files (.mrk.json) if they are not beside the scans, "
             "or if that folder is read-only. Now: {folder}"
         )
-        folder = self._folder.lists_folder.as_posix()
+        folder = self.opened.lists_folder.as_posix()
         self._ui.listsFolderButton.setToolTip(text.format(folder=folder))
 
-    def _fill(self):
+    def _fill(self) -> None:
         """List the scans of the folder."""
         self._reading.stop()
         self._ui.scanFileSelector.clear()
-        for scan in self._folder.scans:
+        for scan in self.opened.scans:
             self._ui.scanFileSelector.addItem(scan.name)
 
-    def _show_row(self):
+    def _show_row(self) -> None:
         """Select the current scan, also if the user had chosen another one and stayed."""
         self._ui.scanFileSelector.setCurrentIndex(self._row)
         self._ui.previousScanButton.setEnabled(self._row > 0)
-        self._ui.nextScanButton.setEnabled(self._row + 1 < len(self._folder.scans))
+        self._ui.nextScanButton.setEnabled(self._row + 1 < len(self.opened.scans))
 
-    def _read(self):
+    def _read(self) -> None:
         """Read how far the reviews have come, one reading at a time: a drive may be slow."""
         self._is_read_again = self._reading.is_running
         if not self._is_read_again:
-            self._reading.watch(BackgroundJob(self._folder.progress))
+            self._reading.watch(BackgroundJob(self.opened.progress))
 
-    def _on_read(self, job):
+    def _on_read(self, job: BackgroundJob) -> None:
         """Say for each scan how far its review has come."""
         if job.error is None:
             for row, (scan, progress) in enumerate(job.result.items()):
@@ -268,30 +292,35 @@ class ScanFolderRow:
         if self._is_read_again:
             self._read()
 
-    def _show_entry(self, row, scan, progress):
+    def _show_entry(self, row: int, scan: Path, progress: Progress | None) -> None:
         """Name a scan in the list, and what is left to review."""
         is_refused = scan in self._refused
         self._ui.scanFileSelector.setItemText(row, _entry(scan, progress, is_refused=is_refused))
 
-    def _start_detection(self):
+    def _start_detection(self) -> FolderDetection | None:
         """Detect the landmarks of all scans that have none, if the user agrees."""
         trained_model, use_color = self._how()
         mm_per_unit = chosen_unit_of_file(self._model) if self._is_in_scene() else None
         unit = "auto" if mm_per_unit is None else parse_unit(mm_per_unit).name
-        options = {"trained_model": trained_model, "use_color": use_color, "unit": unit}
+        options: dict[str, Any] = {
+            "trained_model": trained_model,
+            "use_color": use_color,
+            "unit": unit,
+        }
         scans = self._without_landmarks()
-        if not asks_to_detect(self._folder, scans, options):
+        if not asks_to_detect(self.opened, scans, options):
             return None
-        return FolderDetection(self._folder, scans, **options)
+        return FolderDetection(self.opened, scans, **options)
 
-    def _without_landmarks(self):
+    def _without_landmarks(self) -> list[Path]:
         """Return the scans of the folder without landmarks, from the current one on."""
-        ordered = [*self._folder.scans[self._row :], *self._folder.scans[: self._row]]
+        folder, row = self.opened, self._row
+        ordered = [*folder.scans[row:], *folder.scans[:row]]
         if self._is_in_scene() and find_lists(self._model):
             del ordered[0]  # the user is at work on it
-        return [scan for scan in ordered if not self._folder.list_path(scan).exists()]
+        return [scan for scan in ordered if not folder.list_path(scan).exists()]
 
-    def _on_outcome(self, folder, outcome):
+    def _on_outcome(self, folder: ScanFolder, outcome: Outcome) -> None:
         """Say what came of a scan; if it is the one that is shown, show its landmarks."""
         if folder != self._folder:
             return
@@ -302,17 +331,17 @@ class ScanFolderRow:
             self._read()  # what is being read may be from before
         if row == self._row and outcome.progress is not None and self._waits_for_landmarks():
             with slicer.util.tryWithErrorDisplay(_("The landmarks could not be opened.")):
-                self._load_list(folder.list_path(outcome.scan))
+                self._load_list(self._model, folder.list_path(outcome.scan))
                 self._select(self._model)
 
-    def _waits_for_landmarks(self):
+    def _waits_for_landmarks(self) -> bool:
         """Return whether the current scan is shown as its file is, and nobody works on it."""
         is_shown = self._is_in_scene() and self._ui.scanSelector.currentNode() is self._model
         is_busy = not self._ui.scanFolderRow.enabled  # a detection of the scan itself
         return is_shown and not (is_busy or find_lists(self._model) or _is_changed(self._model))
 
 
-def _save(landmarks, path):
+def _save(landmarks: LandmarkList, path: Path) -> bool:
     """Save a list; False if that fails."""
     try:
         save(landmarks, path)
@@ -323,12 +352,12 @@ def _save(landmarks, path):
     return True
 
 
-def _is_changed(model_node):
+def _is_changed(model_node: slicer.vtkMRMLModelNode) -> bool:
     """Return whether a scan is not as its file."""
     return not is_as_its_file(model_node) or model_scale(model_node) != 1.0
 
 
-def _goes_on_without(model_node):
+def _goes_on_without(model_node: slicer.vtkMRMLModelNode) -> bool:
     """Ask whether to leave a scan that was changed, which its file does not hold."""
     if not _is_changed(model_node):
         return True
@@ -347,14 +376,14 @@ def _goes_on_without(model_node):
     return answer == box.Discard
 
 
-def _ask_folder(title):
+def _ask_folder(title: str) -> Path | None:
     """Let the user choose a folder; None if it is canceled."""
     last = str(slicer.util.settingsValue("PALNet/LastFolder", ""))
     path = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, last)
     return Path(path) if path else None
 
 
-def _entry(scan, progress, *, is_refused):
+def _entry(scan: Path, progress: Progress | None, *, is_refused: bool) -> str:
     """Name a scan, and what is left to review."""
     if progress is None:
         return _("{scan}: not detected").format(scan=scan.name) if is_refused else scan.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -22,6 +23,12 @@ from PALNetLandmarksLib.trained_models import (
     read_trained_model,
     shipped_models,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from palnet.scheme import Scheme
+    from PALNetLandmarksLib.trained_models import TrainedModel
 
 # Settings: the files that were added, and the model for new scenes.
 FILES_KEY, CHOICE_KEY = "PALNet/TrainedModels", "PALNet/TrainedModel"
@@ -46,11 +53,17 @@ class TrainedModelSection:
         Called with the `TrainedModel` once the current one was read.
     """
 
-    def __init__(self, ui, on_choose, on_read):
+    def __init__(
+        self,
+        ui: Any,
+        on_choose: Callable[[str], None],
+        on_read: Callable[[TrainedModel], None],
+    ) -> None:
         self._ui, self._on_choose, self._on_read = ui, on_choose, on_read
-        self._choice, self._model, self._expected = None, None, ""
-        self._problem, self._notice = "", ""
-        self._guests = []
+        self._choice: str | None = None
+        self._model: TrainedModel | None = None
+        self._expected, self._problem, self._notice = "", "", ""
+        self._guests: list[str] = []
         self._reading = Poller(self._on_ready, slice_s=_SLICE_S)
         self._adding = Poller(self._on_added, slice_s=_SLICE_S)
         ui.trainedModelSelector.connect("activated(int)", self.on_activated)
@@ -60,16 +73,16 @@ class TrainedModelSection:
         self._explain()
 
     @property
-    def choice(self):
+    def choice(self) -> str:
         """Name of the shipped model, or path of the file, for the next detection."""
         return self._choice or _last_choice()
 
     @property
-    def is_reading(self):
+    def is_reading(self) -> bool:
         """Whether a model is being read."""
         return self._reading.is_running or self._adding.is_running
 
-    def read_scheme(self):
+    def read_scheme(self) -> Scheme:
         """Return the scheme of the chosen model, reading the model first if necessary.
 
         Returns
@@ -87,7 +100,7 @@ class TrainedModelSection:
         except ModelFileError as err:
             raise in_words(err) from err
 
-    def show(self, choice, expected_sha256=""):
+    def show(self, choice: str, expected_sha256: str = "") -> None:
         """Show the model that is stored in the scene.
 
         Parameters
@@ -106,18 +119,18 @@ class TrainedModelSection:
             self._reading.watch(BackgroundJob(read_trained_model, choice))
         self._explain()
 
-    def close(self):
+    def close(self) -> None:
         """Stop work in the background without a message: the widgets may be gone."""
         self._reading.stop()
         self._adding.stop()
 
-    def stop(self):
+    def stop(self) -> None:
         """Stop work in the background; the next model shown is read again."""
         self.close()
         self._choice, self._notice = None, ""
         self._explain()
 
-    def on_activated(self, index):
+    def on_activated(self, index: int) -> None:
         """Apply the entry that the user chose.
 
         Parameters
@@ -127,7 +140,7 @@ class TrainedModelSection:
         """
         self._choose(self._ui.trainedModelSelector.itemData(index))
 
-    def on_add(self):
+    def on_add(self) -> None:
         """Let the user pick a model file, and choose it if it can be read completely."""
         folder = Path(self.choice).parent if is_file_of_user(self.choice) else ""
         path = qt.QFileDialog.getOpenFileName(
@@ -141,9 +154,9 @@ class TrainedModelSection:
             self._adding.watch(BackgroundJob(read_trained_model, str(Path(path).absolute())))
             self._explain()
 
-    def on_remove(self):
+    def on_remove(self) -> None:
         """Remove the chosen file from the list; the file itself is kept."""
-        removed = self._choice
+        removed = self.choice
         self._guests = [path for path in self._guests if path != removed]
         _remember_files(path for path in _added_files() if path != removed)
         text = _("{name} is no longer in the list; its file stays. {other} is chosen now.")
@@ -151,7 +164,7 @@ class TrainedModelSection:
         self._notice = text.format(name=Path(removed).stem, other=DEFAULT_MODEL)
         self._explain()
 
-    def _choose(self, choice):
+    def _choose(self, choice: str) -> None:
         """Choose a model; it is read again even if it was already chosen."""
         self._reading.stop()
         self._choice, self._notice = None, ""
@@ -159,7 +172,7 @@ class TrainedModelSection:
         self._on_choose(choice)
         self.show(choice)  # the scene reports changes only, not the same choice again
 
-    def _on_added(self, job):
+    def _on_added(self, job: BackgroundJob) -> None:
         with slicer.util.tryWithErrorDisplay(_("The model file could not be added.")):
             try:
                 added = _result(job)
@@ -170,19 +183,19 @@ class TrainedModelSection:
             _remember_files((*_added_files(), added.choice))
             self._choose(added.choice)
 
-    def _on_ready(self, job):
+    def _on_ready(self, job: BackgroundJob) -> None:
         with slicer.util.tryWithErrorDisplay(_("The trained model could not be read.")):
             try:
-                self._model = _result(job)
+                self._model = read = _result(job)
             except PalnetError as err:
                 self._problem = str(err)
                 self._explain()
                 return
-            learn_scheme(self._model.scheme)
+            learn_scheme(read.scheme)
             self._explain()
-            self._on_read(self._model)
+            self._on_read(read)
 
-    def _fill(self):
+    def _fill(self) -> None:
         """Refill the list of models."""
         selector = self._ui.trainedModelSelector
         choices = list(dict.fromkeys((*shipped_models(), *_added_files(), *self._guests)))
@@ -192,7 +205,7 @@ class TrainedModelSection:
             selector.setItemData(row, _origin(choice), qt.Qt.ToolTipRole)
         selector.setCurrentIndex(selector.findData(self.choice))
 
-    def _explain(self):
+    def _explain(self) -> None:
         """Describe the chosen model, or what is wrong with it."""
         is_changed = (
             self._model is not None and self._expected and self._expected != self._model.sha256
@@ -214,19 +227,19 @@ class TrainedModelSection:
         self._ui.removeTrainedModelButton.setEnabled(is_file_of_user(self.choice))
 
 
-def _result(job):
+def _result(job: BackgroundJob) -> TrainedModel:
     """Return the result of a job, or raise its error."""
     if job.error is not None:
         raise in_words(job.error)
     return job.result
 
 
-def _origin(choice):
+def _origin(choice: str) -> str:
     """Describe where a model comes from."""
     return choice if is_file_of_user(choice) else _("Comes with the module.")
 
 
-def _describe(model):
+def _describe(model: TrainedModel) -> str:
     """Describe a model, for the user to decide on it."""
     lines = [
         _("Landmarks of the scheme {scheme}: {n_landmarks}.").format(
@@ -239,7 +252,7 @@ def _describe(model):
     return "\n".join(filter(None, lines))
 
 
-def _added_files():
+def _added_files() -> list[str]:
     """Read the files that the user added, in this session or an earlier one."""
     try:
         paths = json.loads(slicer.util.settingsValue(FILES_KEY, "") or "[]")
@@ -250,11 +263,11 @@ def _added_files():
     return [path for path in paths if isinstance(path, str) and is_file_of_user(path)]
 
 
-def _remember_files(paths):
+def _remember_files(paths: Iterable[str]) -> None:
     """Store the added files as one text: Qt would not return a list of one item as a list."""
     qt.QSettings().setValue(FILES_KEY, json.dumps(list(dict.fromkeys(paths))))
 
 
-def _last_choice():
+def _last_choice() -> str:
     """Read the last choice, whether that model still exists or not."""
     return str(slicer.util.settingsValue(CHOICE_KEY, "") or DEFAULT_MODEL)
