@@ -151,6 +151,17 @@ def hint_at_length(path: Path) -> str:
     )
 
 
+def _hint_at_ends(path: Path) -> str:
+    """Return a hint at a folder called `results `: Windows makes `results`, and does not find it.
+
+    No reason to refuse it before: another system may have made it, and what is in it is found.
+    """
+    ends = [n for n in path.parent.parts if n.endswith((" ", "..")) and n != ".."]
+    if os.name != "nt" or not ends:
+        return ""
+    return f" Windows makes no folder whose name ends in a blank or dots, as {ends[0]!r} does."
+
+
 def file_stem(name: str) -> str:
     """Turn any name into a file name without suffix that is valid on every system.
 
@@ -234,6 +245,7 @@ def _telling(path: Path, *drafts: Path) -> Iterator[None]:
         )
         if err.errno == errno.ENOENT:
             msg += hint_at_length(max((path, *drafts), key=lambda each: len(str(each))))
+            msg += _hint_at_ends(path)
         raise OutputError(msg) from err
 
 

@@ -478,3 +478,16 @@ def test_name_that_windows_forbids_is_refused_before_the_work(folder, tmp_path, 
 
     check_writable(tmp_path / "Anna_ results" / "a.json")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["results ", "results. ", "results.."])
+def test_folder_whose_end_windows_drops_is_named_if_it_is_not_found(name, tmp_path, monkeypatch):
+    """It makes `results`, and then finds no `results ` to write to; the message did not say why."""
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
+
+    with pytest.raises(OutputError, match=f"ends in a blank or dots, as '{name}' does\\.$"):
+        write_text(tmp_path / name / "a.json", "", overwrite=False)
+
+    with pytest.raises(OutputError, match=r"has the file open\.$"):
+        write_text(tmp_path / "results." / "a.json", "", overwrite=False)
