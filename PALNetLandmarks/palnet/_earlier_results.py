@@ -189,7 +189,7 @@ def _with_sidecar(path: Path) -> list[Path]:
 
 def _is_changed(file: Path, former: dict[str, str]) -> bool:
     """Whether a file differs from its record or is in none, so that it may be somebody's work."""
-    return former.get(file.name) != file_hash(file)
+    return former.get(file.name.casefold()) != file_hash(file)
 
 
 def _copy_of(path: Path, number: int) -> Path:
@@ -198,15 +198,23 @@ def _copy_of(path: Path, number: int) -> Path:
 
 
 def _recorded_hashes(job: ScanJob) -> dict[str, str]:
-    """Hashes of the files of an earlier detection, by file name."""
+    """Hashes of the files of an earlier detection, by file name in lower case.
+
+    For Windows `Face.csv` is `face.csv`, and replaces it.
+    """
+    return {name.casefold(): sha256 for name, sha256 in _recorded_files(job).items()}
+
+
+def _recorded_files(job: ScanJob) -> dict[str, str]:
     files = read_record(job.record_file).get("files")
     return files if isinstance(files, dict) else {}
 
 
 def left_over(job: ScanJob, written: Iterable[Path]) -> tuple[str, ...]:
     """Warn of files of the detection to be replaced that were not written again."""
-    names = _recorded_hashes(job).keys() - {path.name for path in written}
-    there = sorted(name for name in names if (job.record_file.parent / name).exists())
+    again = {path.name.casefold() for path in written}
+    names = sorted(name for name in _recorded_files(job) if name.casefold() not in again)
+    there = [name for name in names if (job.record_file.parent / name).exists()]
     if not there:
         return ()
     return (f"{', '.join(there)} kept from the detection that was replaced.",)

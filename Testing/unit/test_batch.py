@@ -397,6 +397,23 @@ def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_p
     assert "head.tps, head.tps.frame.json kept from the detection" in result.warnings[-1]
 
 
+def test_process_scan_that_overwrites_files_named_in_other_case_tells_of_no_change(
+    a_head_file, tmp_path
+):
+    """On Windows `HEAD.csv` is `head.csv`: all were called changed, and left over as well."""
+    (first,) = plan(a_head_file, output=tmp_path / "out", formats=("csv", "tps"))
+    process_fake(first)
+    record = json.loads(first.record_file.read_bytes())
+    record["files"] = {name.upper(): sha256 for name, sha256 in record["files"].items()}
+    first.record_file.write_text(json.dumps(record), encoding="utf-8")
+    (second,) = plan(a_head_file, output=tmp_path / "out", formats=("csv", "tps"), overwrite=True)
+
+    result = process_fake(second)
+
+    assert (result.outcome, result.warnings) == ("done", ())
+    assert not list((tmp_path / "out").glob("*.bak"))
+
+
 @pytest.mark.parametrize("use_color", [True, False])
 def test_process_scan_that_resumes_tells_what_was_done_without_its_texture(
     use_color, a_head_file, tmp_path
