@@ -7,6 +7,7 @@ import math
 import os
 import stat
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,14 @@ from palnet.surface import FOREIGN_SCANS, MESH_SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["describe_foreign", "files_below", "find_scans", "is_hidden", "scans_below"]
+__all__ = [
+    "as_on_disk",
+    "describe_foreign",
+    "files_below",
+    "find_scans",
+    "is_hidden",
+    "scans_below",
+]
 
 # Folders that systems create on every disk, not accessible to users.
 _SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
@@ -49,7 +57,7 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
         If a folder holds no mesh file.
     """
     scans: dict[Path, None] = {}
-    for path in map(Path, paths):
+    for path in as_on_disk(map(Path, paths)):
         found = [path]
         if is_folder(path):
             entries, errors = files_below(path, math.inf if recursive else 0)
@@ -180,6 +188,29 @@ def _is_link(folder: Path) -> bool:
     # `Path.is_junction` exists in Python 3.12 and later only.
     is_junction = getattr(state, "st_reparse_tag", 0) == _JUNCTION
     return is_junction or stat.S_ISLNK(state.st_mode)
+
+
+def as_on_disk(paths: Iterable[Path]) -> list[Path]:
+    """Spell the names of files as the disk does, of which some find `Face.ply` as `face.ply`, too.
+
+    Results are named after their scan, and scans are found by that name.
+    """
+    listed: dict[Path, list[str]] = {}
+    return [_spell(path, listed) for path in paths]
+
+
+def _spell(path: Path, listed: dict[Path, list[str]]) -> Path:
+    """Spell the last name of a path; remember what is in its folder for the next path."""
+    if path.parent not in listed:
+        try:
+            listed[path.parent] = os.listdir(path.parent)  # noqa: PTH208  # names, no paths
+        except OSError:  # it is not there, or cannot be listed
+            listed[path.parent] = []
+    names = listed[path.parent]
+    alike = [] if path.name in names else [n for n in names if n.lower() == path.name.lower()]
+    with suppress(OSError):  # on a disk that tells them apart
+        return next((n for n in map(path.with_name, alike) if n.samefile(path)), path)
+    return path
 
 
 def _real(folder: Path) -> Path:

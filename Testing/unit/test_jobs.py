@@ -42,6 +42,39 @@ def test_find_scans_takes_each_scan_once(a_folder_of_scans):
     assert [scan.name for scan in scans] == ["bo.obj", "anna.obj", "broken.obj", "no_face.obj"]
 
 
+@pytest.fixture
+def a_disk_that_ignores_case(a_head_file, monkeypatch):
+    """On others let a link stand for the name in other letters; no folder lists it."""
+    other = a_head_file.with_name(a_head_file.name.upper())
+    if not other.exists():
+        other.symlink_to(a_head_file)
+        monkeypatch.setattr(os, "listdir", lambda _: [a_head_file.name])
+    return a_head_file, other
+
+
+def test_scan_named_in_other_case_than_on_its_disk_gets_the_results_of_the_disk(
+    a_disk_that_ignores_case, tmp_path
+):
+    """They were called after the command line: `palnet measure` then found no scan for them."""
+    on_disk, typed = a_disk_that_ignores_case
+
+    assert find_scans([typed, typed.with_name("absent.stl")]) == [
+        on_disk,
+        on_disk.with_name("absent.stl"),
+    ]
+    (job,) = plan(typed, output=tmp_path / "out")
+    assert (job.specimen, job.record_file.name) == ("head", "head.palnet.json")
+
+
+def test_scan_of_a_folder_that_cannot_be_listed_keeps_its_name(a_head_file, monkeypatch):
+    def refuse(_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "listdir", refuse)
+
+    assert find_scans([a_head_file]) == [a_head_file]
+
+
 def test_find_scans_tells_what_else_a_folder_without_scans_holds(tmp_path):
     for name in ("anna.glb", "bo.GLB", "cy.fbx", "notes.txt", "anna.png"):
         (tmp_path / name).touch()

@@ -89,13 +89,14 @@ def find_landmark_files(
     """
     from palnet.errors import UsageError
     from palnet.exchange import FORMATS
+    from palnet.input_files import as_on_disk
     from palnet.scheme import load_scheme
 
     if isinstance(scheme, str):
         load_scheme(scheme)  # so that an unknown one is told once, not for each file
     suffixes = tuple(form.suffix for form in ([source] if source else FORMATS.values()))
     found: list[Path] = []
-    for path in paths:
+    for path in as_on_disk(paths):
         if not path.is_dir():
             if source is None:
                 _check_landmarks_are_meant(path, suffixes)

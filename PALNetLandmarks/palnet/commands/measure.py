@@ -286,8 +286,9 @@ class _Scans:
 
     def __init__(self, paths: list[Path], *, is_single: bool) -> None:
         from palnet.errors import UsageError
+        from palnet.input_files import as_on_disk
 
-        self._files = [path for path in paths if not path.is_dir()]
+        self._files = as_on_disk(path for path in paths if not path.is_dir())
         self._folders = [path for path in paths if path.is_dir()]
         self._is_single = is_single and len(paths) == len(self._files) == 1
         self._by_stem: dict[Path, dict[str, list[Path]]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import re
 import shutil
 import unicodedata
@@ -288,6 +289,32 @@ def test_measuring_that_is_broken_off_keeps_what_was_measured(tmp_path, no_openg
     rows = rows_of(tmp_path / "out" / "measurements.partial.csv")
     assert {row["specimen"] for row in rows} == {"anna", "bert"}
     assert whole.read_text(encoding="utf-8") == "of an earlier run"
+
+
+@pytest.mark.parametrize("scan", ["FACE.PLY", "."])
+def test_landmarks_named_in_other_case_than_on_their_disk_find_their_scan(
+    scan, tmp_path, no_opengl, monkeypatch, capsys
+):
+    """Windows opens `Face.ply` as `FACE.PLY`, too."""
+    landmarks, other = (write_face(tmp_path, a_face(name)) for name in ("Face", "other"))
+    shutil.copy(example_scan(), tmp_path / "Face.ply")
+    if not (tmp_path / "FACE.PLY").exists():  # a disk that tells them apart: links stand for it
+        for name in (landmarks.name, "Face.ply"):
+            (tmp_path / name.upper()).symlink_to(tmp_path / name)
+        monkeypatch.setattr(os, "listdir", lambda _: [landmarks.name, other.name, "Face.ply"])
+    typed = [str(tmp_path / landmarks.name.upper()), str(other), "--scan", str(tmp_path / scan)]
+
+    assert main(["measure", *typed, "-o", str(tmp_path / "out")]) == 0
+
+    arcs = {
+        row["specimen"]
+        for row in rows_of(tmp_path / "out" / "measurements.csv")
+        if row["kind"] == "arc" and row["value"]
+    }
+    assert arcs == {"Face"}
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Face: 114 of 114 measurements\n")
+    assert "no specimen has the name" not in printed.err
 
 
 @pytest.mark.parametrize("command", ["measure", "procrustes"])
