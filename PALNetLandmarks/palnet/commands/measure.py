@@ -103,14 +103,15 @@ def run(arguments: argparse.Namespace) -> int:
             taken = sum(entry.is_measured for entry in done[-1][1])
             n_all = counted(len(done[-1][1]), "measurement")
             print(f"{job.name}: {taken} of {n_all}", flush=True)
-    except BaseException:  # also on Ctrl-C: the results may have taken hours
+        if done:
+            write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
+    except BaseException:  # Ctrl-C, or a table opened in Excel: the results may have taken hours
         if done:
             part = arguments.output / PARTIAL_NAME
             write_text(part, table_of_measurements(done), overwrite=True)
             print(f"interrupted: {len(done)} of {counted(len(jobs), 'specimen')}: {part}")
         raise
     if done:
-        write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
         print(f"{counted(len(done), 'specimen')}: {table}")
     return 0 if len(planned) == len(read) else 1
 

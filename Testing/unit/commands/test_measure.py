@@ -291,6 +291,27 @@ def test_measuring_that_is_broken_off_keeps_what_was_measured(tmp_path, no_openg
     assert whole.read_text(encoding="utf-8") == "of an earlier run"
 
 
+def test_table_that_is_opened_elsewhere_while_measuring_goes_into_another_file(
+    tmp_path, no_opengl, monkeypatch, capsys
+):
+    """Excel lets nobody replace the table; after hours of measuring all of it was lost."""
+    write_face(tmp_path, a_face("anna"))
+    whole = tmp_path / "out" / "measurements.csv"
+
+    def measure_and_open(*arguments):
+        whole.mkdir(parents=True)  # which nobody can replace, either
+        return measure(*arguments)
+
+    monkeypatch.setattr("palnet.measurement.measure", measure_and_open)
+    assert main(["measure", str(tmp_path), "-o", str(tmp_path / "out"), "--no-pages"]) == 2
+
+    part = tmp_path / "out" / "measurements.partial.csv"
+    assert {row["specimen"] for row in rows_of(part)} == {"anna"}
+    printed = capsys.readouterr()
+    assert printed.out.endswith(f"interrupted: 1 of 1 specimen: {part}\n")
+    assert printed.err.endswith("(--overwrite on the command line).\n")
+
+
 @pytest.mark.parametrize("scan", ["FACE.PLY", "."])
 def test_landmarks_named_in_other_case_than_on_their_disk_find_their_scan(
     scan, tmp_path, no_opengl, monkeypatch, capsys
