@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["encoding_of", "read_file_text"]
+
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def encoding_of(start: bytes) -> str:
@@ -26,7 +29,10 @@ def encoding_of(start: bytes) -> str:
 
 
 def read_file_text(path: Path, *, strict: bool = True) -> str:
-    """Read the text of a file, with any line endings; leniently, with a mark for other bytes."""
+    """Read the text of a file, with any line endings; leniently, with a mark for other bytes.
+
+    Each has its own mark: Möller and Müller must not become one person.
+    """
     try:
         content = path.read_bytes()
     except OSError as err:
@@ -48,7 +54,10 @@ def read_file_text(path: Path, *, strict: bool = True) -> str:
         if strict or encoding == "utf-16":
             raise FormatError(problem) from err
         warnings.warn(problem, FormatWarning, stacklevel=3)
-        text = content.decode(encoding, errors="replace")
+        escaped = content.decode(encoding, errors="surrogateescape")
+        text = _ESCAPED_BYTE.sub(
+            lambda byte: f"\N{REPLACEMENT CHARACTER}{ord(byte[0]) & 0xFF:02x}", escaped
+        )
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         msg = f"{path}:{line}: is not a text file. Save it as text in UTF-8."

@@ -455,3 +455,18 @@ def test_table_is_written_with_commas_and_decimal_points_after_any_reading(
     write_landmarks(read_landmarks(path), path, overwrite=True)
 
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_people_whose_names_differ_in_other_bytes_only_stay_apart(tmp_path):
+    """With one mark for all such bytes, the landmarks of two people became one specimen's."""
+    header, *rows = a_long_table(specimens=("M\u00fcller", "M\u00f6ller")).splitlines()
+    path = tmp_path / "people.csv"
+    path.write_bytes("\r\n".join([header, *rows[:2], *rows[5:]]).encode("cp1252"))
+
+    with pytest.warns(FormatWarning, match="must be text in UTF-8"):
+        first, second = read_specimens(path, SCHEME, strict=False)
+
+    assert (first.specimen, second.specimen) == ("M\ufffdfcller", "M\ufffdf6ller")
+    np.testing.assert_array_equal(first.positions[:2], PLACES[:2])
+    np.testing.assert_array_equal(second.positions[2], PLACES[2])
+    assert first.status[2] == second.status[0] == second.status[1] == "missing"
