@@ -195,17 +195,17 @@ def as_on_disk(paths: Iterable[Path]) -> list[Path]:
 
     Results are named after their scan, and scans are found by that name.
     """
-    listed: dict[Path, list[str]] = {}
+    listed: dict[Path, set[str]] = {}
     return [_spell(path, listed) for path in paths]
 
 
-def _spell(path: Path, listed: dict[Path, list[str]]) -> Path:
+def _spell(path: Path, listed: dict[Path, set[str]]) -> Path:
     """Spell the last name of a path; remember what is in its folder for the next path."""
     if path.parent not in listed:
         try:
-            listed[path.parent] = os.listdir(path.parent)  # noqa: PTH208  # names, no paths
+            listed[path.parent] = set(os.listdir(path.parent))  # noqa: PTH208  # names, no paths
         except OSError:  # it is not there, or cannot be listed
-            listed[path.parent] = []
+            listed[path.parent] = set()
     names = listed[path.parent]
     alike = [] if path.name in names else [n for n in names if n.lower() == path.name.lower()]
     with suppress(OSError):  # on a disk that tells them apart
