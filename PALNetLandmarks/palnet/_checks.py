@@ -46,12 +46,27 @@ def check_triangles(triangles: NDArray[Any], n_points: int, *, name: str) -> Non
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
         msg = (
             f"{name} must be integers of shape (n_triangles, 3); "
-            f"got {triangles.dtype} of shape {triangles.shape}."
+            f"got {triangles.dtype} of shape {triangles.shape}.{_remedy_of_triangles(triangles)}"
         )
         raise ValueError(msg)
     if len(triangles) and (triangles.min() < 0 or triangles.max() >= n_points):
-        msg = f"{name} must index 0 to {n_points - 1}; got {triangles.min()} to {triangles.max()}."
+        low, high = int(triangles.min()), int(triangles.max())
+        hint = " They are counted from 1: subtract 1." if (low, high) == (1, n_points) else ""
+        msg = f"{name} must index 0 to {n_points - 1}; got {low} to {high}.{hint}"
         raise ValueError(msg)
+
+
+def _remedy_of_triangles(triangles: NDArray[Any]) -> str:
+    """Say what to do with corners as other programs hold them; empty if that is not known."""
+    if triangles.ndim == 1 and len(triangles):
+        return " Give a row for each; PyVista's faces are rows of 4: faces.reshape(-1, 4)[:, 1:]."
+    if triangles.ndim != 2:
+        return ""
+    if triangles.shape[1] == 4:
+        return " Split quadrilaterals in two; leave out a first column that counts corners."
+    if triangles.shape[1] != 3:
+        return " Transpose it." if triangles.shape[0] == 3 else ""
+    return " Convert whole numbers: triangles.astype(int)."
 
 
 def check_transform(matrix: NDArray[Any], *, name: str) -> None:

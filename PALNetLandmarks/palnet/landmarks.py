@@ -11,6 +11,7 @@ import numpy as np
 
 from palnet._checks import check_length, check_points
 from palnet._frozen import Frozen, frozen_copy
+from palnet._numbers import to_numbers
 from palnet.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -104,8 +105,9 @@ class LandmarkSet(Frozen):
     space: Space = "LPS"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "positions", frozen_copy(self.positions))
-        object.__setattr__(self, "expected_error_mm", frozen_copy(self.expected_error_mm))
+        for name in ("positions", "expected_error_mm"):
+            values = to_numbers(getattr(self, name), name=name)
+            object.__setattr__(self, name, frozen_copy(values))
         object.__setattr__(self, "status", tuple(self.status))
         _check_scheme(self.scheme)
         self._check_shapes()

@@ -24,6 +24,18 @@ def test_arrays_are_copies_that_cannot_be_written_to(a_landmark_set, name):
         getattr(copy, name)[0] = 0.0
 
 
+def test_masked_position_of_a_missing_landmark_is_none(a_landmark_set):
+    is_absent = ~a_landmark_set.is_placed
+    filled = np.where(is_absent[:, None], -999.0, a_landmark_set.positions)
+    masked = np.ma.masked_array(filled, np.repeat(is_absent[:, None], 3, axis=1))
+
+    taken = replace(a_landmark_set, positions=masked)
+
+    np.testing.assert_array_equal(taken.positions, a_landmark_set.positions)
+    with pytest.raises(ValueError, match="is confirmed and must have a position"):
+        replace(taken, status=["confirmed"] * len(taken))
+
+
 def test_status_given_as_a_list_is_kept_as_a_tuple(a_landmark_set):
     given = list(a_landmark_set.status)
     copy = replace(a_landmark_set, status=given)

@@ -36,6 +36,7 @@ ROWS = (
         "_csv",
         "_dependencies",
         "_files",
+        "_numbers",
         "_parallel",
         "_run_folder",
         "_stopwatch",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import fdtri
 
+from palnet._numbers import to_numbers
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -166,7 +168,7 @@ def _mean_squares(whole: NDArray[np.float64]) -> tuple[float, float, float]:
 
 def _whole(values: ArrayLike, dimensions: tuple[int, ...] = (2,)) -> NDArray[np.float64]:
     """Keep the specimens without NaN in any annotation."""
-    values = np.asarray(values, dtype=np.float64)
+    values = to_numbers(values, name="values")
     if values.ndim not in dimensions:
         msg = f"values must have shape (n_specimens, n_annotations); got {values.shape}."
         raise ValueError(msg)

@@ -14,6 +14,7 @@ import numpy as np
 
 from palnet._checks import check_finite
 from palnet._mean_face import atlas_of
+from palnet._numbers import to_numbers
 from palnet._stored import counted
 from palnet.errors import UsageError
 from palnet.evaluation._pairs import check_any, check_once
@@ -221,7 +222,7 @@ def align_shapes(
     ----------
     Gower 1975, doi 10.1007/BF02291478. Dryden and Mardia 2016, doi 10.1002/9781119072492.
     """
-    positions = np.asarray(positions, dtype=np.float64)
+    positions = to_numbers(positions, name="positions")
     if positions.ndim != 3 or positions.shape[2] != 3 or not len(positions):
         msg = f"positions must have shape (n_specimens, n_landmarks, 3); got {positions.shape}."
         raise ValueError(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._checks import check_points
+from palnet._numbers import to_numbers
 from palnet.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
@@ -44,17 +45,15 @@ def measure_asymmetry(points_mm: ArrayLike, mirror: ArrayLike) -> NDArray[np.flo
     Raises
     ------
     ValueError
-        If the arrays have other shapes.
+        If the arrays have other shapes, or the counterpart of a row has another one.
 
     References
     ----------
     Mardia, Bookstein and Moreton 2000, doi 10.1093/biomet/87.2.285.
     """
-    points_mm, mirror = np.asarray(points_mm, dtype=np.float64), np.asarray(mirror)
+    points_mm = to_numbers(points_mm, name="points_mm")
     check_points(points_mm, name="points_mm")
-    if mirror.shape != points_mm.shape[:1]:
-        msg = f"mirror must have a row for each of {len(points_mm)} points; got {mirror.shape}."
-        raise ValueError(msg)
+    mirror = _to_rows(mirror, len(points_mm))
     result = np.full(len(points_mm), np.nan)
     is_placed = np.isfinite(points_mm.sum(axis=1))
     is_there = is_placed & is_placed[mirror]
@@ -68,3 +67,20 @@ def measure_asymmetry(points_mm: ArrayLike, mirror: ArrayLike) -> NDArray[np.flo
     moved = apply_similarity(fit_similarity(image, face, with_scale=False), image)
     result[is_there] = np.linalg.norm(face - moved, axis=1)
     return result
+
+
+def _to_rows(mirror: ArrayLike, n_points: int) -> NDArray[np.intp]:
+    """Require the counterpart of each point, whose own counterpart that point is."""
+    mirror = np.asarray(mirror)
+    if mirror.shape != (n_points,):
+        msg = f"mirror must have a row for each of {n_points} points; got {mirror.shape}."
+        raise ValueError(msg)
+    counted = np.arange(n_points)
+    rows = mirror.astype(np.intp) if np.array_equal(np.sort(mirror), counted) else None
+    if rows is None or (rows[rows] != counted).any():
+        msg = (
+            f"mirror must hold 0 to {n_points - 1}, and of two counterparts each the row of the "
+            "other. Take it from a scheme: scheme.mirror."
+        )
+        raise ValueError(msg)
+    return rows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._checks import check_points, check_triangles
+from palnet._numbers import to_numbers
 from palnet.errors import MeshError
 from palnet.surface._mesh import Finding, Mesh
 
@@ -54,9 +55,9 @@ def mesh_without_lost(
     ValueError
         If the arrays are not as described above.
     """
-    points, triangles = np.asarray(points, dtype=np.float64), np.asarray(triangles)
+    points, triangles = to_numbers(points, name="points"), np.asarray(triangles)
     check_points(points, name="points")
-    is_lost = ~np.isfinite(points).all(axis=1)
+    is_lost = np.asarray(~np.isfinite(points).all(axis=1))
     if not is_lost.any():
         return Mesh(points, triangles, name, space, findings)
     check_triangles(triangles, len(points), name="triangles")

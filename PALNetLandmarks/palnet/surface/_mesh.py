@@ -10,6 +10,8 @@ import numpy as np
 
 from palnet._checks import check_finite, check_points, check_triangles
 from palnet._frozen import Frozen, frozen
+from palnet._numbers import to_numbers
+from palnet.errors import MeshError
 from palnet.landmarks import Space
 from palnet.surface._vectors import count_within
 
@@ -58,6 +60,11 @@ class Mesh(Frozen):
         What was noticed while reading.
     colors : ndarray of shape (n_points, 3), optional
         Red, green and blue of each vertex, 0 to 255 (sRGB); None if the scan has no color.
+
+    Raises
+    ------
+    MeshError
+        If the arrays are not as described above.
     """
 
     points: NDArray[np.float64]
@@ -69,12 +76,21 @@ class Mesh(Frozen):
 
     def __post_init__(self) -> None:
         """Check the arrays and keep read-only ones."""
+        try:
+            self._check_and_freeze()
+        except ValueError as err:
+            raise MeshError(str(err)) from err
+
+    def _check_and_freeze(self) -> None:
         if self.space not in get_args(Space) or not isinstance(self.name, str):
             msg = f"space must be LPS or RAS, name a text; got {self.space!r} and {self.name!r}."
             raise ValueError(msg)
-        object.__setattr__(self, "points", frozen(self.points))
+        object.__setattr__(self, "points", frozen(to_numbers(self.points, name="points")))
         check_points(self.points, name="points")
         check_finite(self.points, name="points")
+        if np.ma.is_masked(self.triangles):
+            msg = "triangles must not be masked; leave out the masked ones: np.ma.compress_rows."
+            raise ValueError(msg)
         triangles = np.asarray(self.triangles)
         check_triangles(triangles, len(self.points), name="triangles")
         object.__setattr__(self, "triangles", frozen(triangles, np.int32))

@@ -175,9 +175,11 @@ def test_compute_relative_tem_knows_no_unit(seed, scale):
 def test_specimens_that_an_annotation_lacks_are_left_out():
     values = values_of(5)
     holed = np.vstack([values, [[np.nan, 1.0, 2.0]]])
+    masked = np.ma.masked_equal(np.vstack([values, [[-999.0, 1.0, 2.0]]]), -999.0)
 
     for figure in (compute_tem, compute_relative_tem, compute_icc, compute_icc_interval):
         assert figure(holed) == figure(values)
+        assert figure(masked) == figure(values)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (5, 1), (0, 1)])

@@ -747,6 +747,17 @@ def test_asymmetry_takes_lists_and_refuses_other_shapes(the_scheme):
         measure_asymmetry(points[:5], mirror)
     with pytest.raises(ValueError, match=r"got \(3, 50\)\. Transpose it"):
         measure_asymmetry(points.T, mirror)
+    masked = np.ma.masked_array(points, np.arange(50)[:, None] == [[3] * 3])
+    points[3] = np.nan
+    np.testing.assert_array_equal(
+        measure_asymmetry(masked, mirror), measure_asymmetry(points, mirror)
+    )
+
+
+@pytest.mark.parametrize("mirror", [[0, 1, 2, 5], [0, 1, 2, -1], [1, 2, 0, 3], [0, 0, 0, 0]])
+def test_measure_asymmetry_needs_counterparts_of_each_other(mirror):
+    with pytest.raises(ValueError, match=r"mirror must hold 0 to 3, .*: scheme\.mirror"):
+        measure_asymmetry(np.eye(4)[:, :3], mirror)
 
 
 @pytest.mark.parametrize(
