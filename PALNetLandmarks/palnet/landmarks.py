@@ -12,7 +12,7 @@ import numpy as np
 from palnet._checks import check_length, check_points
 from palnet._frozen import Frozen, frozen_copy
 from palnet._numbers import to_numbers
-from palnet.scheme import Scheme
+from palnet.scheme import Scheme, check_scheme
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = [
     "LandmarkSet",
     "Space",
     "Status",
+    "check_landmark_set",
     "printable_name",
 ]
 
@@ -109,7 +110,7 @@ class LandmarkSet(Frozen):
             values = to_numbers(getattr(self, name), name=name)
             object.__setattr__(self, name, frozen_copy(values))
         object.__setattr__(self, "status", tuple(self.status))
-        _check_scheme(self.scheme)
+        check_scheme(self.scheme)
         self._check_shapes()
         self._check_status()
         self._check_frame()
@@ -200,7 +201,7 @@ class LandmarkSet(Frozen):
         ValueError
             If it is no `Scheme`, such as only the name of one.
         """
-        _check_scheme(scheme)
+        check_scheme(scheme)
         if self.scheme.codes == scheme.codes:
             return self if self.scheme == scheme else replace(self, scheme=scheme)
         known = {code: row for row, code in enumerate(self.scheme.codes)}
@@ -274,8 +275,11 @@ class LandmarkSet(Frozen):
             raise ValueError(msg)
 
 
-def _check_scheme(scheme: object) -> None:
-    """Require a scheme, not its name, which `read_landmarks` takes too."""
-    if not isinstance(scheme, Scheme):
-        msg = f"scheme must be a Scheme; got {scheme!r:.60}. Load it: palnet.load_scheme(name)."
-        raise ValueError(msg)
+def check_landmark_set(value: object, *, name: str, error: type[ValueError] = ValueError) -> None:
+    """Require a set of landmarks, not the detection that holds it, or a file's name."""
+    if not isinstance(value, LandmarkSet):
+        msg = (
+            f"{name} must be a LandmarkSet; got {type(value).__name__}. Of a detection, give its "
+            "landmarks (detection.landmarks); of a file, read them (palnet.read_landmarks)."
+        )
+        raise error(msg)

@@ -27,6 +27,7 @@ __all__ = [
     "Distance",
     "LandmarkDefinition",
     "Scheme",
+    "check_scheme",
     "list_schemes",
     "load_scheme",
 ]
@@ -304,6 +305,13 @@ def _load_shipped(name: str) -> Scheme:
 
 def _read_scheme(path: Path) -> Scheme:
     return read_json(path, scheme_from_dict, "Give the file of a landmark scheme.")
+
+
+def check_scheme(scheme: object) -> None:
+    """Require a scheme, not its name, which `read_landmarks` takes too."""
+    if not isinstance(scheme, Scheme):
+        msg = f"scheme must be a Scheme; got {scheme!r:.60}. Load it: palnet.load_scheme(name)."
+        raise ValueError(msg)
 
 
 def scheme_to_dict(scheme: Scheme) -> dict[str, Any]:

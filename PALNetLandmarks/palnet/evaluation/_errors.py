@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.evaluation._axes import holds_pose, poses_of
-from palnet.evaluation._pairs import check_any, check_one_scheme
+from palnet.evaluation._pairs import check_any, check_one_scheme, list_pairs
 from palnet.similarity import apply_similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -117,12 +117,12 @@ class LandmarkErrors:
     expected_mm: float
 
 
-def compare(pairs: Sequence[Pair]) -> Comparison:
+def compare(pairs: Iterable[Pair]) -> Comparison:
     """Compute the differences of all pairs in the axes of the face, or of the first specimen.
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : iterable of Pair
         At least one, all with the same scheme.
 
     Returns
@@ -133,8 +133,9 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
     Raises
     ------
     UsageError
-        If there is no pair, or their schemes differ.
+        If there is no pair, their schemes differ, or something else is given.
     """
+    pairs = list_pairs(pairs)
     check_any(pairs, "pair")
     check_one_scheme(pair.truth for pair in pairs)
     scheme = pairs[0].truth.scheme

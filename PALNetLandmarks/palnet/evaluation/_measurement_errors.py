@@ -17,12 +17,19 @@ from palnet.evaluation._agreement import (
     compute_relative_tem,
     compute_tem,
 )
-from palnet.evaluation._pairs import check_any, check_one_scheme, to_one_frame
+from palnet.evaluation._pairs import (
+    check_any,
+    check_one_scheme,
+    list_pairs,
+    list_sets,
+    to_one_frame,
+)
 from palnet.landmarks import printable_name
 from palnet.measurement import MeasurementPlan, measure
+from palnet.measurement._definitions import check_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -122,12 +129,12 @@ class Agreement:
     icc_high: float
 
 
-def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list[MeasurementErrors]:
+def summarize_measurements(pairs: Iterable[Pair], plan: MeasurementPlan) -> list[MeasurementErrors]:
     """Compare the distances, angles and indices of predicted and true landmarks.
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : iterable of Pair
         At least one.
     plan : MeasurementPlan
         What to measure.
@@ -140,8 +147,11 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
     Raises
     ------
     UsageError
-        If there is no pair.
+        If there is no pair, or something else is given.
+    ValueError
+        If `plan` is no plan, such as only the name of one.
     """
+    pairs = list_pairs(pairs)
     check_any(pairs, "pair")
     chosen = _without_arcs(plan)
     predicted, expected = _values([pair.predicted for pair in pairs], chosen)
@@ -192,23 +202,28 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def mean_pairwise_error_mm(pairs: Sequence[Pair]) -> float:
+def mean_pairwise_error_mm(pairs: Iterable[Pair]) -> float:
     """Compute the mean absolute error of the distances between all landmarks.
 
     Each pair of landmarks that both sides have counts once; the zero diagonal is excluded.
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : iterable of Pair
         Any number.
 
     Returns
     -------
     float
         In millimetres; NaN if there is no pair of landmarks.
+
+    Raises
+    ------
+    UsageError
+        If something else than pairs is given.
     """
     errors = [np.zeros(0)]
-    for pair in pairs:
+    for pair in list_pairs(pairs):
         is_there = pair.predicted.is_placed & pair.truth.is_placed
         upper = np.triu_indices(int(is_there.sum()), k=1)
         predicted, true = (
@@ -221,13 +236,13 @@ def mean_pairwise_error_mm(pairs: Sequence[Pair]) -> float:
 
 
 def summarize_agreement(
-    annotations: Sequence[Sequence[LandmarkSet]], plan: MeasurementPlan
+    annotations: Iterable[Iterable[LandmarkSet]], plan: MeasurementPlan
 ) -> list[Agreement]:
     """Compare several annotations of the same scans.
 
     Parameters
     ----------
-    annotations : sequence of sequence of LandmarkSet
+    annotations : iterable of iterable of LandmarkSet
         The landmark sets of each annotation, of the same specimens in the same order; at least
         two annotations of one specimen.
     plan : MeasurementPlan
@@ -241,18 +256,22 @@ def summarize_agreement(
     Raises
     ------
     UsageError
-        If the schemes, numbers or order of the specimens differ, or there are too few.
+        If the schemes, numbers or order of the specimens differ, there are too few, or something
+        else than landmark sets is given.
+    ValueError
+        If `plan` is no plan, such as only the name of one.
     """
-    _check_alike(annotations)
-    check_one_scheme(landmarks for sets in annotations for landmarks in sets)
+    listed = [list_sets(sets, "annotations") for sets in annotations]
+    _check_alike(listed)
+    check_one_scheme(landmarks for sets in listed for landmarks in sets)
     chosen = _without_arcs(plan)
-    specimens = [to_one_frame(sets) for sets in zip(*annotations, strict=True)]
+    specimens = [to_one_frame(sets) for sets in zip(*listed, strict=True)]
     positions = np.array([[each.positions_mm for each in sets] for sets in specimens])
     found = [
         _agreement((entry.code, entry.name, "landmark", "mm"), positions[:, :, row])
-        for row, entry in enumerate(annotations[0][0].scheme.landmarks)
+        for row, entry in enumerate(listed[0][0].scheme.landmarks)
     ]
-    values = np.stack([_values(sets, chosen)[0] for sets in annotations], axis=1)
+    values = np.stack([_values(sets, chosen)[0] for sets in listed], axis=1)
     for row, entry in enumerate(chosen.definitions):
         name = (entry.code, entry.name, entry.kind, entry.unit)
         found.append(_agreement(name, values[:, :, row]))
@@ -306,6 +325,7 @@ def _agreement(name: tuple[str, str, str, str], values: NDArray[np.float64]) -> 
 
 
 def _without_arcs(plan: MeasurementPlan) -> MeasurementPlan:
+    check_plan(plan)
     kept = tuple(entry for entry in plan.definitions if entry.kind in _KINDS)
     return MeasurementPlan(plan.scheme, kept, plan.sources)
 

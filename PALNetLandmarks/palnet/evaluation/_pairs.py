@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from palnet.data_sets.dataset import specimen_of
 from palnet.errors import UsageError
-from palnet.landmarks import LandmarkSet, printable_name
+from palnet.landmarks import LandmarkSet, check_landmark_set, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,10 +22,14 @@ __all__ = [
     "check_any",
     "check_once",
     "check_one_scheme",
+    "list_pairs",
+    "list_sets",
     "pair_specimens",
     "to_one_frame",
     "with_unpredicted",
 ]
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,6 +43,8 @@ class Pair:
     truth: LandmarkSet
 
     def __post_init__(self) -> None:
+        for name in ("predicted", "truth"):
+            check_landmark_set(getattr(self, name), name=name)
         if self.predicted.scheme.codes != self.truth.scheme.codes:
             msg = f"{self.specimen!r}: predicted and truth must be of one scheme; use to_scheme."
             raise ValueError(msg)
@@ -57,8 +63,8 @@ class Pair:
 
 
 def pair_specimens(
-    predicted: Sequence[LandmarkSet],
-    truth: Sequence[LandmarkSet],
+    predicted: Iterable[LandmarkSet],
+    truth: Iterable[LandmarkSet],
     *,
     whatever_the_name: bool = False,
 ) -> tuple[list[Pair], list[str]]:
@@ -71,7 +77,7 @@ def pair_specimens(
 
     Parameters
     ----------
-    predicted, truth : sequence of LandmarkSet
+    predicted, truth : iterable of LandmarkSet
         One set per specimen each.
     whatever_the_name : bool, default False
         Whether to pair a single set with a single set regardless of names, as for two chosen files.
@@ -86,8 +92,9 @@ def pair_specimens(
     Raises
     ------
     UsageError
-        If a specimen occurs twice on one side.
+        If a specimen occurs twice on one side, or something else than landmark sets is given.
     """
+    predicted, truth = list_sets(predicted, "predicted"), list_sets(truth, "truth")
     check_once(predicted, "predicted landmark set")
     check_once(truth, "true landmark set")
     if whatever_the_name and len(predicted) == len(truth) == 1:
@@ -118,16 +125,16 @@ def _find_partners(found: Sequence[str], known: Sequence[str]) -> dict[str, str]
     return alike | same
 
 
-def with_unpredicted(pairs: Sequence[Pair], truth: Sequence[LandmarkSet]) -> list[Pair]:
+def with_unpredicted(pairs: Iterable[Pair], truth: Iterable[LandmarkSet]) -> list[Pair]:
     """Add the specimens without a prediction, as pairs whose prediction has no landmarks.
 
     Leaving them out would silently restrict the mean to the easy scans.
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : iterable of Pair
         At least one.
-    truth : sequence of LandmarkSet
+    truth : iterable of LandmarkSet
         All true sets, including those of the pairs.
 
     Returns
@@ -140,6 +147,7 @@ def with_unpredicted(pairs: Sequence[Pair], truth: Sequence[LandmarkSet]) -> lis
     UsageError
         If there is no pair.
     """
+    pairs, truth = list_pairs(pairs), list_sets(truth, "truth")
     check_any(pairs, "pair")
     found = {pair.specimen: pair for pair in pairs}
     scheme = pairs[0].truth.scheme
@@ -177,6 +185,38 @@ def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
 
 def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:
     return Pair(*to_one_frame([predicted.to_scheme(truth.scheme), truth]))
+
+
+def list_sets(given: Iterable[LandmarkSet], name: str) -> list[LandmarkSet]:
+    """Take several landmark sets, once: of a generator a second look would find none."""
+    sets = _listed(given, LandmarkSet, name)
+    for each in sets:
+        check_landmark_set(each, name=f"each of {name}", error=UsageError)
+    return sets
+
+
+def list_pairs(given: Iterable[Pair]) -> list[Pair]:
+    """Take several pairs, once."""
+    pairs = _listed(given, Pair, "pairs")
+    for each in pairs:
+        _check_pair(each)
+    return pairs
+
+
+def _check_pair(value: object) -> None:
+    if not isinstance(value, Pair):
+        msg = (
+            f"pairs must hold Pair only; got {type(value).__name__}. Make them so: "
+            "pairs, alone = pair_specimens(predicted, truth)."
+        )
+        raise UsageError(msg)
+
+
+def _listed(given: Iterable[_Item], kind: type[_Item], name: str) -> list[_Item]:
+    if isinstance(given, kind):
+        msg = f"{name} must hold several {kind.__name__}; got one. Put it in a list."
+        raise UsageError(msg)
+    return list(given)
 
 
 def check_any(given: Sequence[object], what: str) -> None:

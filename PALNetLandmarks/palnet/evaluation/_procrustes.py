@@ -17,11 +17,11 @@ from palnet._mean_face import atlas_of
 from palnet._numbers import to_numbers
 from palnet._stored import counted
 from palnet.errors import UsageError
-from palnet.evaluation._pairs import check_any, check_once
+from palnet.evaluation._pairs import check_any, check_once, list_sets
 from palnet.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -122,12 +122,12 @@ class ShapeSpace:
         return np.asarray((self.mean + step) * self.centroid_sizes_mm.mean())
 
 
-def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
+def select_complete(sets: Iterable[LandmarkSet]) -> Cohort:
     """Choose landmarks and specimens without missing data.
 
     Parameters
     ----------
-    sets : sequence of LandmarkSet
+    sets : iterable of LandmarkSet
         One set per specimen; matched to the scheme of the first by code.
 
     Returns
@@ -138,9 +138,10 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
     Raises
     ------
     UsageError
-        If there is none, a specimen occurs twice, or fewer than three specimens or four landmarks
-        are left.
+        If there is none, a specimen occurs twice, fewer than three specimens or four landmarks
+        are left, or something else than landmark sets is given.
     """
+    sets = list_sets(sets, "sets")
     check_any(sets, "landmark set")
     check_once(sets, "landmark set")
     scheme = sets[0].scheme
@@ -260,12 +261,13 @@ def align_cohort(cohort: Cohort) -> ShapeSpace:
     Raises
     ------
     UsageError
-        If the landmarks of a specimen coincide.
+        If the landmarks of a specimen coincide, or `cohort` is no cohort.
 
     References
     ----------
     Rohlf 1999, Journal of Classification 16, 197-223, doi 10.1007/s003579900054.
     """
+    _check_cohort(cohort)
     has_size = np.ptp(cohort.positions_mm, axis=1).any(axis=1)
     if not has_size.all():
         names = ", ".join(np.array(cohort.specimens)[~has_size].tolist())
@@ -293,6 +295,12 @@ def align_cohort(cohort: Cohort) -> ShapeSpace:
         components=(components * signs[:, None])[is_real].reshape(-1, *mean.shape),
         variances=variances[is_real],
     )
+
+
+def _check_cohort(value: object) -> None:
+    if not isinstance(value, Cohort):
+        msg = f"cohort must be a Cohort; got {type(value).__name__}. Make it by select_complete."
+        raise UsageError(msg)
 
 
 def _turned(shape: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:

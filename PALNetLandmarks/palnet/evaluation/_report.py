@@ -27,10 +27,11 @@ from palnet._page import (
 from palnet._stored import counted
 from palnet.evaluation._errors import AXES, LIMITS_MM, compare, summarize_landmarks
 from palnet.evaluation._measurement_errors import mean_pairwise_error_mm, summarize_measurements
+from palnet.evaluation._pairs import list_pairs
 from palnet.evaluation._tables import specimen_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from palnet.evaluation._errors import Comparison, LandmarkErrors
     from palnet.evaluation._measurement_errors import Agreement, MeasurementErrors
@@ -84,7 +85,7 @@ class Evaluation:
 
 
 def take_figures(
-    pairs: Sequence[Pair],
+    pairs: Iterable[Pair],
     plan: MeasurementPlan,
     agreement: dict[str, tuple[int, list[Agreement]]] | None = None,
 ) -> Evaluation:
@@ -92,7 +93,7 @@ def take_figures(
 
     Parameters
     ----------
-    pairs : sequence of Pair
+    pairs : iterable of Pair
         All with the same scheme.
     plan : MeasurementPlan
         What to measure on both.
@@ -107,8 +108,11 @@ def take_figures(
     Raises
     ------
     UsageError
-        If there is no pair, or their schemes differ.
+        If there is no pair, their schemes differ, or something else is given.
+    ValueError
+        If `plan` is no plan, such as only the name of one.
     """
+    pairs = list_pairs(pairs)
     comparison = compare(pairs)
     return Evaluation(
         comparison,

@@ -13,6 +13,7 @@ import palnet.scheme
 from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 from palnet.measurement._formulas import UNITS
+from palnet.scheme import check_scheme
 
 if TYPE_CHECKING:
     from palnet.scheme import Scheme
@@ -21,6 +22,7 @@ __all__ = [
     "Kind",
     "MeasurementDefinition",
     "MeasurementPlan",
+    "check_plan",
     "has_shipped_plan",
     "load_measurement_plan",
     "plan_for",
@@ -179,6 +181,11 @@ def plan_for(scheme: Scheme) -> MeasurementPlan:
         The plan shipped with the scheme, if there is one; else its `Scheme.distances` and
         `Scheme.angles`, each once. It has no definitions if the scheme names none.
 
+    Raises
+    ------
+    ValueError
+        If it is no `Scheme`, such as only the name of one.
+
     Examples
     --------
     >>> from palnet.scheme import Distance, LandmarkDefinition, Scheme
@@ -186,6 +193,7 @@ def plan_for(scheme: Scheme) -> MeasurementPlan:
     >>> plan_for(Scheme("lab2", points, [Distance("n", "sn")])).definitions[0].name
     'Distance n - sn'
     """
+    check_scheme(scheme)
     if has_shipped_plan(scheme.name):
         return load_measurement_plan(scheme.name)
     taken: list[tuple[Kind, tuple[str, ...]]] = [("distance", (d.a, d.b)) for d in scheme.distances]
@@ -203,6 +211,13 @@ def plan_for(scheme: Scheme) -> MeasurementPlan:
         definitions.append(MeasurementDefinition(code, name, kind, codes, scheme.name))
     source = scheme.source or "The landmark scheme."
     return MeasurementPlan(scheme.name, tuple(definitions), {scheme.name: source})
+
+
+def check_plan(plan: object) -> None:
+    """Require a plan, not only the name of one."""
+    if not isinstance(plan, MeasurementPlan):
+        msg = f"plan must be a MeasurementPlan; got {plan!r:.60}. Load it: load_measurement_plan."
+        raise ValueError(msg)
 
 
 def _shipped_plans() -> tuple[str, ...]:

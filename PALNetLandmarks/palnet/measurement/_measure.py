@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._frozen import Frozen, frozen_copy
+from palnet.landmarks import check_landmark_set
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
-from palnet.measurement._definitions import MeasurementPlan, plan_for
+from palnet.measurement._definitions import check_plan, plan_for
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.measurement._section import SectionError
 from palnet.surface import Mesh
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.landmarks import LandmarkSet
-    from palnet.measurement._definitions import Kind, MeasurementDefinition
+    from palnet.measurement._definitions import Kind, MeasurementDefinition, MeasurementPlan
 
 __all__ = ["ASYMMETRY_SOURCES", "Measurement", "measure"]
 
@@ -111,25 +112,26 @@ def measure(
     Raises
     ------
     ValueError
-        If `surface` is no mesh or `plan` no plan, such as only the path or the name of one.
+        If `landmarks` is no landmark set, `surface` no mesh or `plan` no plan, such as a detection,
+        or only the path or the name of one.
     """
-    _check_kinds(surface, plan)
+    _check_kinds(landmarks, surface, plan)
     chosen = plan or plan_for(landmarks.scheme)
     taken = [_take(definition, landmarks, surface) for definition in chosen.definitions]
     return (*taken, *_asymmetries(landmarks))
 
 
-def _check_kinds(surface: object, plan: object) -> None:
+def _check_kinds(landmarks: object, surface: object, plan: object) -> None:
     """Require what has been loaded, in the coordinates of the landmarks."""
+    check_landmark_set(landmarks, name="landmarks")
     if surface is not None and not isinstance(surface, Mesh):
         msg = (
             f"surface must be a palnet.Mesh; got {type(surface).__name__}. Read it with read_mesh, "
             "then give it to match_scan."
         )
         raise ValueError(msg)
-    if plan is not None and not isinstance(plan, MeasurementPlan):
-        msg = f"plan must be a MeasurementPlan; got {plan!r:.60}. Load it: load_measurement_plan."
-        raise ValueError(msg)
+    if plan is not None:
+        check_plan(plan)
 
 
 def _take(

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from palnet.errors import MeshError
-from palnet.landmarks import OTHER_AXES
+from palnet.landmarks import OTHER_AXES, check_landmark_set
 from palnet.surface import (
+    Mesh,
     drop_unused,
     parse_unit,
     plausible_units,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.landmarks import LandmarkSet
-    from palnet.surface import Mesh, Surface
+    from palnet.surface import Surface
 
 __all__ = ["lies_turned", "match_scan"]
 
@@ -60,10 +61,13 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
     Raises
     ------
     MeshError
-        If the landmarks do not lie on this scan.
+        If `mesh` is no mesh, no landmark is placed, or they do not lie on this scan.
     UnitError
         If the size of the scan fits no unit.
+    ValueError
+        If `landmarks` is no landmark set, such as a detection.
     """
+    _check_kinds(mesh, landmarks)
     if len(mesh.triangles):  # a vertex without a triangle is not on the skin
         points, triangles = drop_unused(mesh.points, mesh.triangles)
         mesh = replace(mesh, points=points, triangles=triangles, colors=None)
@@ -87,6 +91,20 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
         )
         raise MeshError(msg)
     return _wound_alike(candidates[best], landmarks.mm_per_unit)
+
+
+def _check_kinds(mesh: object, landmarks: LandmarkSet) -> None:
+    """Require a scan as in its file, and landmarks that can lie on it."""
+    if not isinstance(mesh, Mesh):
+        msg = f"mesh must be a palnet.Mesh; got {type(mesh).__name__}. Read it with read_mesh."
+        raise MeshError(msg)
+    check_landmark_set(landmarks, name="landmarks")
+    if not landmarks.is_placed.any():
+        msg = (
+            f"the landmarks of {landmarks.specimen!r} must be placed to lie on a scan; got none "
+            "that is. Place them, or leave the specimen out."
+        )
+        raise MeshError(msg)
 
 
 def lies_turned(surface: Surface, placed_mm: NDArray[np.float64]) -> bool:

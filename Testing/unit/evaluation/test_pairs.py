@@ -7,10 +7,22 @@ import numpy as np
 import pytest
 
 from palnet.errors import UsageError
-from palnet.evaluation import Pair, pair_specimens
+from palnet.evaluation import (
+    Pair,
+    align_cohort,
+    compare,
+    mean_pairwise_error_mm,
+    pair_specimens,
+    select_complete,
+    summarize_agreement,
+    summarize_measurements,
+    take_figures,
+    with_unpredicted,
+)
 from palnet.evaluation._pairs import to_one_frame
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
+from palnet.measurement import load_measurement_plan
 from palnet.samples import example_truth
 from palnet.scheme import LandmarkDefinition, Scheme
 
@@ -146,3 +158,70 @@ def test_pair_of_two_schemes_is_refused():
 
     with pytest.raises(ValueError, match="one scheme"):
         Pair(reordered(face, ["n"]), face)
+
+
+TAKING_PAIRS = (
+    compare,
+    mean_pairwise_error_mm,
+    lambda pairs: take_figures(pairs, load_measurement_plan("palnet50")),
+    lambda pairs: summarize_measurements(pairs, load_measurement_plan("palnet50")),
+    lambda pairs: with_unpredicted(pairs, [a_face("P01")]),
+)
+
+
+def test_generators_give_what_lists_give():
+    """A second look at a generator finds nothing, so that no specimen had a partner."""
+    faces = [a_face(name) for name in ("P01", "P02", "P03")]
+
+    pairs, alone = pair_specimens(iter(faces), iter(faces))
+
+    assert ([pair.specimen for pair in pairs], alone) == (["P01", "P02", "P03"], [])
+    assert compare(iter(pairs)).specimens == ("P01", "P02", "P03")
+    assert with_unpredicted(iter(pairs[:2]), iter(faces))[:2] == pairs[:2]
+    assert select_complete(iter(faces)).specimens == ("P01", "P02", "P03")
+    assert mean_pairwise_error_mm(iter(pairs)) == 0
+    plan = load_measurement_plan("palnet50")
+    assert take_figures(iter(pairs), plan).landmarks[0].n == 150
+    assert summarize_agreement(map(iter, [faces, faces]), plan)[0].n == 3
+
+
+@pytest.mark.parametrize("take", TAKING_PAIRS)
+def test_what_is_no_pair_is_refused_with_a_remedy(take):
+    face = a_face("P01")
+    pairs = pair_specimens([face], [face])
+
+    for wrong in ([face], [(face, face)], pairs):  # pairs still with those alone
+        with pytest.raises(UsageError, match=r"^pairs must hold Pair only; .*pair_specimens\("):
+            take(wrong)
+    with pytest.raises(UsageError, match=r"pairs must hold several Pair; got one\. Put it in a"):
+        take(pairs[0][0])
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda sets: pair_specimens(sets, [a_face("P01")]),
+        lambda sets: pair_specimens([a_face("P01")], sets),
+        select_complete,
+        lambda sets: summarize_agreement([sets, sets], load_measurement_plan("palnet50")),
+    ],
+)
+def test_what_are_no_landmarks_is_refused_with_a_remedy(take):
+    with pytest.raises(UsageError, match=r"must be a LandmarkSet; got str\..*read_landmarks"):
+        take(["P01.csv"])
+    with pytest.raises(UsageError, match="must hold several LandmarkSet; got one"):
+        take(a_face("P01"))
+
+
+def test_what_is_no_plan_is_refused_with_a_remedy():
+    face = a_face("P01")
+    pairs, _ = pair_specimens([face], [face])
+
+    for take in (take_figures, summarize_measurements):
+        with pytest.raises(ValueError, match="plan must be a MeasurementPlan; got 'palnet50'"):
+            take(pairs, "palnet50")
+
+
+def test_what_is_no_cohort_is_refused_with_a_remedy():
+    with pytest.raises(UsageError, match=r"got list\. Make it by select_complete"):
+        align_cohort([a_face("P01")])

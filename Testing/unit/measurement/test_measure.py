@@ -765,11 +765,32 @@ def test_measure_asymmetry_needs_counterparts_of_each_other(mirror):
     [
         ({"plan": "palnet50"}, "plan must be a MeasurementPlan; got 'palnet50'"),
         ({"surface": "face.ply"}, "surface must be a palnet.Mesh; got str"),
+        ({"landmarks": object()}, r"must be a LandmarkSet; got object.*\(detection\.landmarks\)"),
+        ({"landmarks": "face.csv"}, "LandmarkSet; got str.*read_landmarks"),
     ],
 )
 def test_measure_says_what_has_to_be_loaded_first(wrong, message, a_landmark_set):
     with pytest.raises(ValueError, match=message):
-        measure(a_landmark_set, **wrong)
+        measure(**{"landmarks": a_landmark_set} | wrong)
+
+
+def test_match_scan_says_what_has_to_be_loaded_first(a_landmark_set):
+    mesh = read_mesh(example_scan())
+
+    with pytest.raises(MeshError, match=r"mesh must be a palnet\.Mesh; got str\. Read it"):
+        match_scan("face.ply", a_landmark_set)
+    with pytest.raises(ValueError, match="landmarks must be a LandmarkSet; got Mesh"):
+        match_scan(mesh, mesh)
+
+
+def test_match_scan_without_a_placed_landmark_says_so(a_landmark_set):
+    with pytest.raises(MeshError, match="'case_001' must be placed to lie on a scan; got none"):
+        match_scan(read_mesh(example_scan()), without(a_landmark_set, *a_landmark_set.scheme.codes))
+
+
+def test_plan_for_takes_a_scheme_only():
+    with pytest.raises(ValueError, match=r"scheme must be a Scheme; got 'palnet50'\. Load it"):
+        plan_for("palnet50")
 
 
 def test_arcs_on_points_without_triangles_have_a_reason():
