@@ -71,12 +71,14 @@ __all__ = [  # noqa: PLE0604  # from one table, so that no name is forgotten
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its module (PEP 562)."""
-    if name not in _HOMES:
-        msg = f"module 'palnet' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # else type checkers would take every misspelled name for an attribute
+
+    def __getattr__(name: str) -> object:
+        """Import a public name from its module (PEP 562)."""
+        if name not in _HOMES:
+            msg = f"module 'palnet' has no attribute {name!r}"
+            raise AttributeError(msg)
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,9 @@ from palnet._numbers import to_numbers
 from palnet.scheme import Scheme, check_scheme
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "FRAMES",
@@ -104,6 +106,20 @@ class LandmarkSet(Frozen):
     frame: Frame
     specimen: str
     space: Space = "LPS"
+
+    if TYPE_CHECKING:  # what is taken, which is more than what is kept
+
+        def __init__(  # noqa: PLR0913  # one for each attribute
+            self,
+            scheme: Scheme,
+            positions: ArrayLike,
+            status: Iterable[Status],
+            expected_error_mm: ArrayLike,
+            mm_per_unit: float,
+            frame: Frame,
+            specimen: str,
+            space: Space = "LPS",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("positions", "expected_error_mm"):

@@ -18,6 +18,8 @@ from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -135,6 +137,17 @@ class Scheme:
     distances: tuple[Distance, ...] = ()
     angles: tuple[Angle, ...] = ()
     source: str = ""
+
+    if TYPE_CHECKING:  # what is taken, which is more than what is kept
+
+        def __init__(
+            self,
+            name: str,
+            landmarks: Iterable[LandmarkDefinition],
+            distances: Iterable[Distance] = (),
+            angles: Iterable[Angle] = (),
+            source: str = "",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("landmarks", "distances", "angles"):

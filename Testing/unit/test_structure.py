@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import palnet
+import typed_script
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -347,6 +348,28 @@ def test_errors_of_public_names_are_public(name):
     assert [
         each for each in documented if not hasattr(builtins, each) and each not in palnet.__all__
     ] == []
+
+
+@pytest.mark.parametrize("kind", [palnet.LandmarkSet, palnet.Mesh, palnet.Scheme])
+def test_signature_for_type_checkers_is_that_of_the_class(kind):
+    """They are told more than the fields say: a list where a tuple is kept."""
+    tree = ast.parse(inspect.getsource(kind))
+    (stated,) = (node.args for node in ast.walk(tree) if getattr(node, "name", None) == "__init__")
+
+    takes = list(inspect.signature(kind).parameters.values())
+    defaults = [each.default for each in takes if each.default is not inspect.Parameter.empty]
+    assert [each.arg for each in stated.args[1:]] == [each.name for each in takes]
+    assert [ast.literal_eval(each) for each in stated.defaults] == defaults
+
+
+def test_a_user_s_script_runs(tmp_path):
+    """Its types are checked by `make lint`."""
+    figures = typed_script.main(tmp_path)
+
+    assert figures["ch_r-ch_l"] > 30
+    assert figures["moved"] < 1e-5  # mm, by the digits of a file
+    assert typed_script.gap_mm() == 3.0
+    assert len(typed_script.lab_set()) == 2
 
 
 def test_unknown_public_name_raises():

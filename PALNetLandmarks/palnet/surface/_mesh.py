@@ -16,7 +16,9 @@ from palnet.landmarks import Space
 from palnet.surface._vectors import count_within
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Finding", "Mesh", "ParsedMesh", "fan_triangles", "strip_triangles"]
 
@@ -48,9 +50,9 @@ class Mesh(Frozen):
 
     Parameters
     ----------
-    points : ndarray of shape (n_points, 3)
-        Vertex coordinates.
-    triangles : ndarray of shape (n_triangles, 3)
+    points : array_like of shape (n_points, 3)
+        Vertex coordinates; kept as a read-only array, as all are.
+    triangles : array_like of shape (n_triangles, 3)
         Vertex indices, counted from 0.
     name : str
         The file's stem, or "mesh".
@@ -74,6 +76,18 @@ class Mesh(Frozen):
     findings: tuple[Finding, ...] = ()
     colors: NDArray[np.uint8] | None = None
 
+    if TYPE_CHECKING:  # what is taken, which is more than what is kept
+
+        def __init__(
+            self,
+            points: ArrayLike,
+            triangles: ArrayLike,
+            name: str = "mesh",
+            space: Space = "LPS",
+            findings: Iterable[Finding] = (),
+            colors: NDArray[np.uint8] | None = None,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         """Check the arrays and keep read-only ones."""
         try:
@@ -85,6 +99,7 @@ class Mesh(Frozen):
         if self.space not in get_args(Space) or not isinstance(self.name, str):
             msg = f"space must be LPS or RAS, name a text; got {self.space!r} and {self.name!r}."
             raise ValueError(msg)
+        object.__setattr__(self, "findings", tuple(self.findings))
         object.__setattr__(self, "points", frozen(to_numbers(self.points, name="points")))
         check_points(self.points, name="points")
         check_finite(self.points, name="points")

@@ -10,10 +10,11 @@ import numpy as np
 
 from palnet._checks import check_finite, check_points
 from palnet._frozen import Frozen, frozen_copy
+from palnet._numbers import to_numbers
 from palnet.surface._write import to_polydata
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from palnet.surface._surface import Surface
 
@@ -41,14 +42,14 @@ class Projection(Frozen):
         object.__setattr__(self, "distances_mm", frozen_copy(self.distances_mm))
 
 
-def project_onto_triangles(surface: Surface, queries_mm: NDArray[np.float64]) -> Projection:
+def project_onto_triangles(surface: Surface, queries_mm: ArrayLike) -> Projection:
     """Find the nearest point on the triangles, not the nearest vertex, for each query.
 
     Parameters
     ----------
     surface : Surface
         A surface with at least one triangle.
-    queries_mm : ndarray of shape (n_queries, 3)
+    queries_mm : array_like of shape (n_queries, 3)
         Positions in millimetres, in the frame of the surface.
 
     Returns
@@ -64,7 +65,7 @@ def project_onto_triangles(surface: Surface, queries_mm: NDArray[np.float64]) ->
     from vtkmodules.vtkCommonCore import mutable
     from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
 
-    queries = np.asarray(queries_mm, dtype=np.float64)
+    queries = to_numbers(queries_mm, name="queries_mm")
     check_points(queries, name="queries_mm")
     check_finite(queries, name="queries_mm")
     if not len(surface.triangles):
