@@ -29,6 +29,7 @@ __all__ = [
     "is_folder",
     "remove",
     "replacing",
+    "to_path",
     "write_text",
 ]
 
@@ -41,6 +42,21 @@ _DEVICE = re.compile(
 # Windows cannot open longer paths unless long ones are enabled on the computer.
 _MAX_PATH = 259
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+def to_path(value: str | os.PathLike[str], *, name: str, error: type[PalnetError]) -> Path:
+    """Take a path as users give it; neither bytes nor what was read from it."""
+    try:
+        path = Path(value)
+        fault = "" if "\0" not in str(path) else "one with a zero byte. Correct it."
+    except TypeError:
+        fault = f"{type(value).__name__}. Give the path of the file."
+        if isinstance(value, bytes):
+            fault = "bytes. Decode it: os.fsdecode(path)."
+    if fault:
+        msg = f"{name} must be a path as text or pathlib.Path; got {fault}"
+        raise error(msg)
+    return path
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -142,7 +158,10 @@ def is_folder(path: Path) -> bool:
 
 def hint_at_length(path: Path) -> str:
     """Return a hint that the path may be too long, for files that Windows reports as missing."""
-    whole = str(path.absolute())
+    try:
+        whole = str(path.absolute())
+    except OSError:  # the working folder was deleted
+        return ""
     if os.name != "nt" or len(whole) <= _MAX_PATH or whole.startswith("\\\\?\\"):
         return ""
     return (

@@ -163,7 +163,7 @@ def detect(
         network_model = read_model(model)
     with watch.stage("read"):
         mesh = _mesh_of(scan, use_color=use_color)
-    is_given = unit != "auto"
+    is_given = not _is_auto(unit)
     found = find_face(mesh, _units(mesh, unit), network_model, watch, is_unit_known=is_given)
     placed = place_landmarks(found, network_model, watch)
     with watch.stage("color"):
@@ -252,11 +252,16 @@ def _describe(
 
 def _units(mesh: Mesh, unit: str | float) -> tuple[Unit, ...]:
     """List the units to try: those that the size allows, or the given one."""
-    if unit == "auto":
+    if _is_auto(unit):
         return plausible_units(mesh)
     given = parse_unit(unit)
     check_size(mesh, given)
     return (given,)
+
+
+def _is_auto(unit: str | float) -> bool:
+    """Whether the unit is to be inferred; letters of any case, as in the names of units."""
+    return isinstance(unit, str) and unit.strip().lower() == "auto"
 
 
 def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Mesh) -> LandmarkSet:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._checks import check_finite, check_points, check_transform
+from palnet._files import to_path
 from palnet._frozen import frozen_copy
 from palnet._stored import one_line, parse_json, unpack_arrays, write_arrays
 from palnet.calibration import CHECKS, Calibration
@@ -280,7 +281,8 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     ModelFileError
         If there is none; the message names the shipped ones.
     """
-    path = Path(DEFAULT_MODEL if name_or_path is None else name_or_path)
+    given = DEFAULT_MODEL if name_or_path is None else name_or_path
+    path = to_path(given, name="model", error=ModelFileError)
     shipped = MODELS_FOLDER / f"{path.name}.npz"
     if path.parent == Path() and not path.suffix and shipped.is_file():
         return shipped

@@ -18,9 +18,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet._checks import check_transform
-from palnet._files import check_free, replacing
+from palnet._files import check_free, replacing, to_path
 from palnet.error_classes import CHECK_MM, GOOD_MM, classify_errors
-from palnet.errors import PreviewError
+from palnet.errors import OutputError, PreviewError
 from palnet.similarity import apply_similarity
 from palnet.surface import Mesh, thin_mesh
 
@@ -76,10 +76,12 @@ def render_preview(
         If nothing could be drawn, usually because the machine has no OpenGL.
     OutputExistsError
         If the file exists and `overwrite` is False.
+    OutputError
+        If the system does not allow it to be written.
     ValueError
         If `face_from_scan` is no such matrix.
     """
-    path = Path(path)
+    path = to_path(path, name="path", error=OutputError)
     check_free(path, overwrite=overwrite)
     drawn = draw_preview(mesh, landmarks, face_from_scan)
     with replacing(path, overwrite=overwrite) as draft:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from palnet._files import to_path
 from palnet._frozen import frozen_copy
 from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
@@ -299,6 +300,7 @@ def load_scheme(name_or_path: str | os.PathLike[str] = DEFAULT_SCHEME) -> Scheme
     >>> scheme.codes[:3], scheme.index_of("prn")
     (('tr', 'g', 'n'), 3)
     """
+    path = to_path(name_or_path, name="name_or_path", error=FormatError)
     text = os.fspath(name_or_path)
     if text in list_schemes():
         return _load_shipped(text)
@@ -308,7 +310,7 @@ def load_scheme(name_or_path: str | os.PathLike[str] = DEFAULT_SCHEME) -> Scheme
             "or the path of a .json file."
         )
         raise FormatError(msg)
-    return _read_scheme(Path(text))
+    return _read_scheme(path)
 
 
 @cache

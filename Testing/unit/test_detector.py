@@ -385,6 +385,18 @@ def test_unit_given_rightly_changes_nothing(the_example):
     assert_same(given.landmarks, the_example.detection.landmarks)
 
 
+def test_unit_is_inferred_whatever_the_case_of_auto(the_example):
+    found = detect(the_example.mesh, unit=" Auto")
+
+    assert found.provenance["unit_source"] == "inferred from the size"
+    assert_same(found.landmarks, the_example.detection.landmarks)
+
+
+def test_unit_as_an_array_is_refused_in_words(the_example):
+    with pytest.raises(UnitError, match="a unit is one of um, mm, cm, m, in"):
+        detect(the_example.mesh, unit=np.array([1.0, 10.0]))
+
+
 @pytest.mark.parametrize(
     ("name", "specimen"), [("", "mesh"), ("Anna\t1", "Anna_1"), ("Zoe\u0308", "Zo\u00eb")]
 )

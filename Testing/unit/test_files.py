@@ -23,11 +23,14 @@ from palnet._files import (
 )
 from palnet.errors import FormatError, MeshError, OutputError, OutputExistsError, PalnetError
 from palnet.evaluation._tables import write_report
-from palnet.exchange import read_landmarks, write_landmarks
+from palnet.exchange import find_format, read_landmarks, read_name_table, write_landmarks
 from palnet.input_files import find_scans
 from palnet.landmarks import LandmarkSet
+from palnet.measurement import load_measurement_plan
+from palnet.model import read_model
+from palnet.preview import render_preview
 from palnet.scheme import load_scheme
-from palnet.surface import read_mesh
+from palnet.surface import Mesh, read_colored_mesh, read_mesh, write_ply
 
 
 def fail(*_, **__):
@@ -491,3 +494,46 @@ def test_folder_whose_end_windows_drops_is_named_if_it_is_not_found(name, tmp_pa
 
     with pytest.raises(OutputError, match=r"has the file open\.$"):
         write_text(tmp_path / "results." / "a.json", "", overwrite=False)
+
+
+TAKING_PATHS = {
+    "read_mesh": read_mesh,
+    "read_colored_mesh": read_colored_mesh,
+    "read_landmarks": read_landmarks,
+    "read_name_table": lambda path: read_name_table(path, load_scheme()),
+    "find_format": find_format,
+    "read_model": read_model,
+    "load_scheme": load_scheme,
+    "load_measurement_plan": load_measurement_plan,
+    "write_landmarks": lambda path: write_landmarks(None, path),
+    "write_ply": lambda path: write_ply(a_triangle(), path),
+    "write_report": lambda path: write_report(path, {}, (), overwrite=True),
+    "render_preview": lambda path: render_preview(a_triangle(), None, np.eye(4), path),
+}
+
+
+def a_triangle():
+    return Mesh(np.eye(3), [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("take", TAKING_PATHS.values(), ids=TAKING_PATHS)
+@pytest.mark.parametrize(
+    ("path", "got"),
+    [
+        (b"face.ply", r"bytes\. Decode it: os\.fsdecode\(path\)"),
+        ("fa\0ce.ply", r"one with a zero byte\. Correct it"),
+        (3, r"int\. Give the path of the file"),
+        (np.eye(3), r"ndarray\. Give the path of the file"),
+    ],
+)
+def test_what_is_no_path_is_refused_with_a_remedy(take, path, got):
+    with pytest.raises(PalnetError, match=f"must be a path as text or pathlib.Path; got {got}"):
+        take(path)
+
+
+def test_where_the_working_folder_is_gone_a_missing_file_is_told_as_ever(monkeypatch):
+    monkeypatch.setattr(os, "getcwd", Mock(side_effect=FileNotFoundError))
+
+    for take, told in ((read_mesh, "there is no such file"), (read_landmarks, "cannot be read")):
+        with pytest.raises(PalnetError, match=rf"^face\.csv: {told}.*Check the"):
+            take(Path("face.csv"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from palnet._csv import csv_text
-from palnet._files import check_free, remove, write_text
+from palnet._files import check_free, remove, to_path, write_text
+from palnet.errors import OutputError
 from palnet.evaluation._errors import AXES, LIMITS_MM
 
 if TYPE_CHECKING:
@@ -149,8 +149,10 @@ def write_report(
     ------
     OutputExistsError
         If a file of the report exists and must not be replaced; nothing is written then.
+    OutputError
+        If the system does not allow one to be written.
     """
-    folder = Path(folder)
+    folder = to_path(folder, name="folder", error=OutputError)
     lacking = [name for name in optional if name not in texts]
     for name in (*texts, *lacking):
         check_free(folder / name, overwrite=overwrite)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet._files import to_path
 from palnet._stored import quote
 from palnet.errors import FormatError
 from palnet.exchange._rows import find_delimiter, first_line, split_rows
@@ -84,7 +84,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         If the table cannot be read, a code is unknown or there are duplicates; the message names
         the line.
     """
-    path = Path(path)
+    path = to_path(path, name="path", error=FormatError)
     text = read_file_text(path)
     rows = split_rows(path, text, find_delimiter(text, HEADER))
     _, header = next(rows)

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from palnet._checks import check_length
-from palnet._files import hint_at_length
+from palnet._files import hint_at_length, to_path
 from palnet._stored import listing
 from palnet.errors import FormatError
 from palnet.exchange._format import Reading
@@ -23,6 +22,7 @@ from palnet.scheme import Scheme, list_schemes, load_scheme
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from palnet.exchange._format import Format
     from palnet.landmarks import Frame, LandmarkSet
@@ -129,7 +129,7 @@ def read_specimens(
     ValueError
         If `frame` is unknown or `mm_per_unit` is no positive number.
     """
-    path = Path(path)
+    path = to_path(path, name="path", error=FormatError)
     _check_given(frame, mm_per_unit)
     _check_is_there(path)
     chosen = find_format(path) if format is None else get_format(format)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet._files import to_path
 from palnet.errors import FormatError
 from palnet.exchange._csv_long import CSV, LANDMARK_COLUMNS
 from palnet.exchange._csv_wide import CSV_WIDE
@@ -101,7 +102,7 @@ def find_format(path: str | os.PathLike[str]) -> Format:
     FormatError
         If the name has no known extension.
     """
-    path = Path(path)
+    path = to_path(path, name="path", error=FormatError)
     name = path.name.lower()
     fitting = [entry for entry in FORMATS.values() if name.endswith(entry.suffix)]
     if not fitting:

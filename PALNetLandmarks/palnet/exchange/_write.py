@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import check_free, remove, replacing, write_text
+from palnet._files import check_free, remove, replacing, to_path, write_text
+from palnet.errors import OutputError
 from palnet.exchange._checked import Passage
 from palnet.exchange._registry import find_format, get_format
 from palnet.exchange._sidecar import describe, sidecar_path, sidecar_text
@@ -14,6 +14,7 @@ from palnet.exchange._sidecar import describe, sidecar_path, sidecar_text
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from pathlib import Path
 
     from palnet.landmarks import Frame, LandmarkSet
 
@@ -59,6 +60,8 @@ def write_landmarks(
         If the format is unknown or cannot hold the landmarks.
     OutputExistsError
         If the file exists and `overwrite` is False.
+    OutputError
+        If the system does not allow it to be written.
     """
     return write_specimens(
         [landmarks], path, format=format, frame=frame, overwrite=overwrite, rename=rename
@@ -109,8 +112,10 @@ def write_specimens(
         If the format is unknown or cannot hold the specimens.
     OutputExistsError
         If the file exists and `overwrite` is False.
+    OutputError
+        If the system does not allow it to be written.
     """
-    path = Path(path)
+    path = to_path(path, name="path", error=OutputError)
     chosen = find_format(path) if format is None else get_format(format)
     beside = sidecar_path(path)
     passage = Passage(chosen, frame, rename=rename, skip_incomplete=skip_incomplete)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import palnet.scheme
+from palnet._files import to_path
 from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 from palnet.measurement._formulas import UNITS
@@ -138,9 +139,10 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
     >>> load_measurement_plan("palnet50").definitions[2].name
     'Nose height'
     """
+    path = to_path(scheme_or_path, name="scheme_or_path", error=FormatError)
     text = os.fspath(scheme_or_path)
     if text.endswith(".json"):
-        return _read_plan(Path(text))
+        return _read_plan(path)
     if not has_shipped_plan(text):
         known = ", ".join(_shipped_plans())
         msg = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from palnet._files import to_path
 from palnet._stored import quote
 from palnet.errors import MeshError
 from palnet.surface._materials import bare_name, find_beside, read_materials, statements
@@ -80,7 +81,7 @@ def read_colored_mesh(path: str | PathLike[str]) -> Mesh:
     MeshError
         As `read_mesh`: never because of colors.
     """
-    path = Path(path)
+    path = to_path(path, name="path", error=MeshError)
     mesh, data = read_mesh_and_bytes(path)
     read = _READERS.get(path.suffix.lower())
     try:

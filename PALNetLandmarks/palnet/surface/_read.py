@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import hint_at_length
+from palnet._files import hint_at_length, to_path
 from palnet._frozen import freeze
 from palnet.errors import MeshError
 from palnet.surface._foreign import find_foreign
@@ -79,7 +79,7 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
         without triangles, or if more than 1 % of them have a corner with non-finite coordinates.
         The message names the file, the problem and the remedy.
     """
-    return read_mesh_and_bytes(Path(path))[0]
+    return read_mesh_and_bytes(to_path(path, name="path", error=MeshError))[0]
 
 
 def read_mesh_and_bytes(path: Path) -> tuple[Mesh, bytes]:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._files import replacing
+from palnet._files import replacing, to_path
+from palnet.errors import OutputError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -36,6 +36,8 @@ def write_ply(mesh: Mesh, path: str | PathLike[str], *, overwrite: bool = False)
     ------
     OutputExistsError
         If the file exists and may not be replaced.
+    OutputError
+        If the system does not allow it to be written.
     """
     space = "comment SPACE=RAS\n" if mesh.space == "RAS" else ""
     header = (
@@ -47,7 +49,8 @@ def write_ply(mesh: Mesh, path: str | PathLike[str], *, overwrite: bool = False)
     faces = np.zeros(len(mesh.triangles), dtype=[("n", "u1"), ("corners", "<i4", 3)])
     faces["n"] = 3
     faces["corners"] = mesh.triangles
-    with replacing(Path(path), overwrite=overwrite) as draft:
+    target = to_path(path, name="path", error=OutputError)
+    with replacing(target, overwrite=overwrite) as draft:
         draft.write_bytes(
             header.encode("ascii") + mesh.points.astype("<f4").tobytes() + faces.tobytes()
         )
