@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_keys",
+    "check_text",
     "counted",
     "listing",
     "one_line",
@@ -172,10 +173,15 @@ def check_keys(
 def read_text(row: dict[str, Any], key: str, where: str) -> str:
     """Return a text of one line."""
     value = row[key]
+    check_text(value, f"{key!r} of {where}")
+    return str(value)
+
+
+def check_text(value: object, name: str) -> None:
+    """Require a text of one line."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        msg = f"{key!r} of {where} must be text on one line; got {value!r:.80}."
+        msg = f"{name} must be text on one line; got {value!r:.80}."
         raise FormatError(msg)
-    return value
 
 
 def read_rows(content: Any, key: str, parse: Callable[[Any, str], _Entry]) -> tuple[_Entry, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from palnet._files import to_path
 from palnet._frozen import frozen_copy
-from palnet._stored import check_keys, read_json, read_rows, read_text
+from palnet._stored import check_keys, check_text, read_json, read_rows, read_text
 from palnet.errors import FormatError
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ class LandmarkDefinition:
 
     def __post_init__(self) -> None:
         self._check_code()
+        for name in ("name", "definition"):
+            check_text(getattr(self, name), f"{name} of landmark {self.code!r}")
+        _keep_repeatability(self, "intra_observer_mm")
         if self.side not in _SIDES:
             msg = f"side of {self.code!r} must be one of {', '.join(_SIDES)}; got {self.side!r}."
             raise FormatError(msg)
@@ -91,7 +94,8 @@ class LandmarkDefinition:
             raise FormatError(msg)
 
     def _check_code(self) -> None:
-        if not _CODE_PATTERN.fullmatch(self.code):
+        code: object = self.code
+        if not (isinstance(code, str) and _CODE_PATTERN.fullmatch(code)):
             msg = f"code may hold letters, digits, '_', '.' and '-' only; got {self.code!r}."
             raise FormatError(msg)
 
@@ -104,6 +108,9 @@ class Distance:
     b: str
     intra_observer_mm: float | None = None
 
+    def __post_init__(self) -> None:
+        _keep_repeatability(self, "intra_observer_mm")
+
 
 @dataclass(frozen=True, slots=True)
 class Angle:
@@ -113,6 +120,13 @@ class Angle:
     vertex: str
     c: str
     intra_observer_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        _keep_repeatability(self, "intra_observer_deg")
+
+
+# What each part of a scheme holds.
+_PARTS = {"landmarks": LandmarkDefinition, "distances": Distance, "angles": Angle}
 
 
 @dataclass(frozen=True)
@@ -151,8 +165,12 @@ class Scheme:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        for name in ("landmarks", "distances", "angles"):
+        check_text(self.name, "name of a scheme")
+        if self.source:
+            check_text(self.source, f"source of scheme {self.name!r}")
+        for name, kind in _PARTS.items():
             object.__setattr__(self, name, tuple(getattr(self, name)))
+            self._check_kind(name, kind)
         if not self.landmarks:
             msg = f"scheme {self.name!r} must hold at least one landmark; got none."
             raise FormatError(msg)
@@ -224,6 +242,15 @@ class Scheme:
             return landmark.code
         stem, suffix = landmark.code[:-2], landmark.code[-2:]
         return stem + _OTHER_SUFFIX.get(suffix, suffix)
+
+    def _check_kind(self, name: str, kind: type) -> None:
+        for entry in getattr(self, name):
+            if not isinstance(entry, kind):
+                msg = (
+                    f"{name} of scheme {self.name!r} must be of palnet.scheme.{kind.__name__}; "
+                    f"got {entry!r:.60}."
+                )
+                raise FormatError(msg)
 
     def _check_codes(self, what: str, codes: tuple[str, ...]) -> None:
         unknown = [code for code in codes if code not in self._index_by_code]
@@ -404,14 +431,25 @@ def _parse_angle(row: Any, where: str) -> Angle:
 
 
 def _number(row: dict[str, Any], key: str, where: str) -> float | None:
-    value = row.get(key)
+    return _to_repeatability(row.get(key), f"{key!r} of {where}")
+
+
+def _to_repeatability(value: Any, name: str) -> float | None:
     if value is None:
         return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= sys.float_info.max:
-        msg = f"{key!r} of {where} must be a finite number of at least 0; got {value!r:.40}."
+    # JSON has no numbers of numpy's own types, as of a table's column.
+    number = value.item() if isinstance(value, np.generic) else value
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not 0 <= number <= sys.float_info.max:
+        msg = f"{name} must be a finite number of at least 0; got {value!r:.40}."
         raise FormatError(msg)
-    return float(value)
+    return float(number)
+
+
+def _keep_repeatability(entry: LandmarkDefinition | Distance | Angle, name: str) -> None:
+    """Require a number of at least 0, or None."""
+    value = _to_repeatability(getattr(entry, name), name)
+    object.__setattr__(entry, name, value)
 
 
 def _check_unique(codes: tuple[str, ...]) -> None:

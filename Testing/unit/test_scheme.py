@@ -9,6 +9,8 @@ import pytest
 
 from palnet.errors import FormatError
 from palnet.scheme import (
+    Angle,
+    Distance,
     LandmarkDefinition,
     Scheme,
     list_schemes,
@@ -102,6 +104,49 @@ def test_landmarks_that_are_no_pair_are_refused(landmarks):
 
     with pytest.raises(FormatError, match="needs one counterpart"):
         Scheme("lab", tuple(rows))
+
+
+A_POINT = LandmarkDefinition("a", "A", "midline", "Somewhere.")
+B_POINT = LandmarkDefinition("b", "B", "midline", "Elsewhere.")
+
+
+@pytest.mark.parametrize("number", [np.float32(1.5), np.int64(2), 0, None])
+def test_scheme_made_in_python_can_be_written_and_read(number):
+    """Numbers as of a table's column; JSON has none of numpy's own types."""
+    points = [dataclasses.replace(A_POINT, intra_observer_mm=number), B_POINT]
+    scheme = Scheme("lab", points, [Distance("a", "b", number)], source="A lab.")
+
+    again = scheme_from_dict(json.loads(json.dumps(scheme_to_dict(scheme))))
+
+    assert again == scheme
+    assert again.distances[0].intra_observer_mm == number
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Scheme(None, [A_POINT]), "name of a scheme must be text on one line; got None"),
+        (lambda: Scheme("", [A_POINT]), "name of a scheme must be text on one line; got ''"),
+        (lambda: Scheme("lab", [A_POINT], source="a\nb"), "source of scheme 'lab' must be text"),
+        (lambda: Scheme("lab", ["a", "b"]), r"landmarks .* palnet\.scheme\.LandmarkDefinition"),
+        (lambda: Scheme("lab", [A_POINT, B_POINT], [("a", "b")]), r"scheme\.Distance; got \('a'"),
+        (lambda: of_a_point(code=1), r"code may hold letters.*got 1"),
+        (lambda: of_a_point(name=None), r"name of landmark 'a' must be text.*got None"),
+        (lambda: of_a_point(definition=""), "definition of landmark 'a' must be text"),
+        (lambda: of_a_point(definition="a\nb"), "definition of landmark 'a' must be text"),
+        (lambda: of_a_point(intra_observer_mm=-1), "intra_observer_mm must be a finite"),
+        (lambda: Distance("a", "b", "1"), "intra_observer_mm must be a finite number"),
+        (lambda: Angle("a", "b", "c", np.nan), "intra_observer_deg must be a finite number"),
+    ],
+)
+def test_what_a_scheme_file_cannot_say_is_refused_when_it_is_made(make, message):
+    """Landmark files held it, and then could not be read again."""
+    with pytest.raises(FormatError, match=message):
+        make()
+
+
+def of_a_point(**change):
+    return dataclasses.replace(A_POINT, **change)
 
 
 def test_scheme_file_round_trip(a_small_scheme_file, a_small_scheme):

@@ -12,6 +12,7 @@ from palnet._stored import quote
 from palnet.errors import FormatError
 from palnet.exchange._rows import find_delimiter, first_line, split_rows
 from palnet.exchange._text import read_file_text
+from palnet.landmarks import printable_name
 from palnet.scheme import LandmarkDefinition, Scheme
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         msg = f"{path}: must name at least one landmark of {scheme.name!r}; got none."
         raise FormatError(msg)
     try:
-        reading = _plain_scheme(path.name, theirs, _TheirLandmark)
+        reading = _plain_scheme(printable_name(path.name), theirs, _TheirLandmark)
     except FormatError as err:
         msg = f"{path}: {err}"
         raise FormatError(msg) from err

@@ -98,7 +98,9 @@ def test_unit_that_a_labs_own_landmarks_cannot_tell_is_that_of_a_detection(tmp_p
     truth = read_landmarks(palnet.samples.example_truth()).to_frame("LPS")
     mesh = read_mesh(palnet.samples.example_scan())
     rows = [truth.scheme.index_of(code) for code in ("n", "prn", "sn", "ls", "li", "pg")]
-    scheme = Scheme("lab", tuple(LandmarkDefinition(f"L{row}", "", "midline", "-") for row in rows))
+    scheme = Scheme(
+        "lab", tuple(LandmarkDefinition(f"L{row}", "-", "midline", "-") for row in rows)
+    )
     is_near = np.linalg.norm(mesh.points - truth.positions[rows[1]], axis=1) < 75
     triangles = mesh.triangles[is_near[mesh.triangles].all(axis=1)]
     write_ply(replace(mesh, points=mesh.points / 10, triangles=triangles), tmp_path / "crop.ply")
