@@ -19,8 +19,10 @@ from scipy.spatial import cKDTree
 
 from palnet._checks import check_transform
 from palnet._files import check_free, replacing, to_path
+from palnet._numbers import to_numbers
 from palnet.error_classes import CHECK_MM, GOOD_MM, classify_errors
-from palnet.errors import OutputError, PreviewError
+from palnet.errors import MeshError, OutputError, PreviewError
+from palnet.landmarks import check_landmark_set
 from palnet.similarity import apply_similarity
 from palnet.surface import Mesh, thin_mesh
 
@@ -78,8 +80,10 @@ def render_preview(
         If the file exists and `overwrite` is False.
     OutputError
         If the system does not allow it to be written.
+    MeshError
+        If `mesh` is no mesh.
     ValueError
-        If `face_from_scan` is no such matrix.
+        If `landmarks` is no landmark set, or `face_from_scan` no such matrix.
     """
     path = to_path(path, name="path", error=OutputError)
     check_free(path, overwrite=overwrite)
@@ -90,7 +94,9 @@ def render_preview(
 
 def draw_preview(mesh: Mesh, landmarks: LandmarkSet, face_from_scan: NDArray[np.float64]) -> bytes:
     """Draw what `render_preview` writes, and return the content of the PNG file."""
-    face_from_scan = np.asarray(face_from_scan, dtype=np.float64)
+    _check_mesh(mesh)
+    check_landmark_set(landmarks, name="landmarks")
+    face_from_scan = to_numbers(face_from_scan, name="face_from_scan")
     check_transform(face_from_scan, name="face_from_scan")
     try:
         with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
@@ -105,6 +111,12 @@ def draw_preview(mesh: Mesh, landmarks: LandmarkSet, face_from_scan: NDArray[np.
             "in the folder for temporary files, or name another one (TMPDIR, on Windows TMP)."
         )
         raise PreviewError(msg) from err
+
+
+def _check_mesh(mesh: object) -> None:
+    if not isinstance(mesh, Mesh):
+        msg = f"mesh must be a palnet.Mesh; got {type(mesh).__name__}. Read it: palnet.read_mesh."
+        raise MeshError(msg)
 
 
 def _write_job(

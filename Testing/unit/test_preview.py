@@ -39,6 +39,22 @@ def test_render_preview_draws_each_class_in_its_color(a_face, tmp_path):
     assert len(np.unique(legend.reshape(-1, 3), axis=0)) > 10
 
 
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (0, r"mesh must be a palnet\.Mesh; got object\. Read it: palnet\.read_mesh"),
+        (1, r"landmarks must be a LandmarkSet; got object.*detection\.landmarks"),
+        (2, "face_from_scan must be real numbers.*got object"),
+    ],
+)
+def test_render_preview_says_what_is_in_the_place_of_another(a_face, tmp_path, number, message):
+    given = list(a_face)
+    given[number] = object()
+
+    with pytest.raises(ValueError, match=message):
+        render_preview(*given, tmp_path / "face.png")
+
+
 def test_render_preview_is_the_same_in_any_pose(a_face, tmp_path):
     mesh, landmarks, _ = a_face
     turn = np.diag([1.0, -1.0, -1.0, 1.0])  # half a turn about x; its own inverse

@@ -53,6 +53,9 @@ class Passage:
 
     def let_through(self, specimens: Iterable[LandmarkSet]) -> Iterator[LandmarkSet]:
         """Yield the specimens as they are to be written."""
+        if isinstance(specimens, LandmarkSet):
+            msg = "specimens must be several LandmarkSet; got one. Put it in a list."
+            raise FormatError(msg)
         for landmarks in specimens:
             _check_kind(landmarks)
             if self.skip_incomplete and not landmarks.is_placed.all():

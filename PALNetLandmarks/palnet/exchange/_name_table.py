@@ -13,7 +13,7 @@ from palnet.errors import FormatError
 from palnet.exchange._rows import find_delimiter, first_line, split_rows
 from palnet.exchange._text import read_file_text
 from palnet.landmarks import printable_name
-from palnet.scheme import LandmarkDefinition, Scheme
+from palnet.scheme import LandmarkDefinition, Scheme, check_scheme
 
 if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
@@ -84,7 +84,10 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     FormatError
         If the table cannot be read, a code is unknown or there are duplicates; the message names
         the line.
+    ValueError
+        If `scheme` is no `Scheme`, such as only the name of one.
     """
+    check_scheme(scheme)
     path = to_path(path, name="path", error=FormatError)
     text = read_file_text(path)
     rows = split_rows(path, text, find_delimiter(text, HEADER))

@@ -22,7 +22,7 @@ from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._shapes import measure_triangles, orient
 from palnet.surface._surface import Surface, pick_long_triangles
 from palnet.surface._thin import thin_mesh
-from palnet.surface._units import Unit, bulk_diameter
+from palnet.surface._units import Unit, bulk_diameter, check_unit
 from palnet.surface._winding import count_edges, label_points, sort_edges
 
 __all__ = ["prepare_scan", "prepare_surface"]
@@ -73,7 +73,10 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
     ------
     MeshError
         If no triangle with a nonzero area is left.
+    UnitError
+        If `unit` is no `Unit`, such as only the name of one.
     """
+    check_unit(unit)
     mesh = leave_out_interior(mesh)
     if len(mesh.points) <= DENSE_POINTS:
         return prepare_surface(mesh, unit)
@@ -119,7 +122,10 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     ------
     MeshError
         If no triangle with a nonzero area is left.
+    UnitError
+        If `unit` is no `Unit`, such as only the name of one.
     """
+    check_unit(unit)
     points, triangles = drop_unused(mesh.points, mesh.triangles)
     n_unused = len(mesh.points) - len(points)
     if len(points):

@@ -23,6 +23,7 @@ __all__ = [
     "Unit",
     "bulk_diameter",
     "check_size",
+    "check_unit",
     "parse_unit",
     "plausible_units",
 ]
@@ -122,6 +123,13 @@ def parse_unit(text: str | float) -> Unit:
     return Unit(named.get(value, f"{value:g} mm"), value)
 
 
+def check_unit(unit: object) -> None:
+    """Require a unit, not its name, which `parse_unit` takes."""
+    if not isinstance(unit, Unit):
+        msg = f"unit must be a palnet.surface.Unit; got {unit!r:.40}. Make it: parse_unit(unit)."
+        raise UnitError(msg)
+
+
 def check_size(mesh: Mesh, unit: Unit) -> None:
     """Require that, in a given unit, a mesh has the size of a scan of a face, a head or a bust.
 
@@ -135,8 +143,9 @@ def check_size(mesh: Mesh, unit: Unit) -> None:
     Raises
     ------
     UnitError
-        If it is far too small or too large.
+        If it is far too small or too large, or `unit` is no `Unit`, such as only the name of one.
     """
+    check_unit(unit)
     size_mm = _bulk_diameter(mesh) * unit.mm_per_unit
     if not MIN_DIAMETER_MM <= size_mm <= MAX_DIAMETER_MM:
         msg = (

@@ -21,7 +21,7 @@ __all__ = ["to_polydata", "write_ply"]
 
 
 def write_ply(mesh: Mesh, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a mesh as little-endian binary PLY, positions in single precision.
+    """Write a mesh as little-endian binary PLY, positions in single precision, without colors.
 
     Parameters
     ----------

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from palnet.errors import FormatError
-from palnet.exchange import read_landmarks, read_name_table, sidecar_path, write_landmarks
+from palnet.exchange import (
+    read_landmarks,
+    read_name_table,
+    sidecar_path,
+    write_landmarks,
+    write_specimens,
+)
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
 from palnet.scheme import LandmarkDefinition, Scheme
@@ -159,3 +165,14 @@ def test_name_that_the_table_lacks_is_told_with_the_table_and_what_to_do(the_sch
     says = r"'names\.csv' has no landmark 'sn'\..* a table that has a row for each"
     with pytest.raises(FormatError, match=says):
         read_landmarks(theirs, table.reading_scheme)
+
+
+def test_name_table_needs_a_scheme_not_its_name(tmp_path):
+    with pytest.raises(ValueError, match=r"scheme must be a Scheme; got 'palnet50'\. Load it"):
+        read_name_table(tmp_path / "names.csv", "palnet50")
+
+
+def test_a_single_set_is_not_several(tmp_path):
+    with pytest.raises(FormatError, match=r"several LandmarkSet; got one\. Put it in a list"):
+        write_specimens(read_landmarks(example_truth()), tmp_path / "all.csv")
+    assert list(tmp_path.iterdir()) == []

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palnet.errors import MeshError
-from palnet.surface import Mesh, mesh_without_lost
+from palnet.errors import MeshError, UnitError
+from palnet.surface import Mesh, check_size, mesh_without_lost, prepare_scan, prepare_surface
 from palnet_meshes import make_head
 
 POINTS = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -74,3 +74,10 @@ def test_masked_points_are_lost_ones():
 
     with pytest.raises(MeshError, match=r"^1 of 242 vertices are not finite.*number 7 \(nan"):
         mesh_without_lost(np.ma.masked_array(head.points, mask), head.triangles)
+
+
+@pytest.mark.parametrize("take", [prepare_surface, prepare_scan, check_size])
+@pytest.mark.parametrize("unit", ["mm", 1.0])
+def test_name_of_a_unit_is_none(take, unit):
+    with pytest.raises(UnitError, match=rf"got {unit!r}\. Make it: parse_unit\(unit\)"):
+        take(make_head(), unit)
