@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import counted
 from palnet.evaluation._axes import holds_pose, poses_of
 from palnet.evaluation._pairs import check_any, check_one_scheme, list_pairs
 from palnet.similarity import apply_similarity
@@ -63,6 +64,11 @@ class Comparison:
     is_extra: NDArray[np.bool_]
     expected_mm: NDArray[np.float64]
     are_of_face: bool
+
+    def __repr__(self) -> str:
+        n_errors, name = int(np.isfinite(self.errors_mm).sum()), self.scheme.name
+        specimens = counted(len(self.specimens), "specimen")
+        return f"<Comparison of {specimens}: {counted(n_errors, 'landmark')} of {name} compared>"
 
     @property
     def errors_mm(self) -> NDArray[np.float64]:

@@ -67,6 +67,10 @@ class Cohort:
     dropped_landmarks: dict[str, str]
     dropped_specimens: dict[str, str]
 
+    def __repr__(self) -> str:
+        specimens, kept = counted(len(self.specimens), "specimen"), len(self.codes)
+        return f"<Cohort of {specimens}: {counted(kept, 'landmark')} of {self.scheme.name}>"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ShapeSpace:
@@ -100,6 +104,9 @@ class ShapeSpace:
     scores: NDArray[np.float64]
     components: NDArray[np.float64]
     variances: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"<ShapeSpace of {self.cohort!r}: {counted(len(self.variances), 'component')}>"
 
     @property
     def distances(self) -> NDArray[np.float64]:

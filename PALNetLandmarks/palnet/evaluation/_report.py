@@ -83,6 +83,10 @@ class Evaluation:
     pairwise_mm: float
     agreement: dict[str, tuple[int, list[Agreement]]]
 
+    def __repr__(self) -> str:
+        measured = counted(len(self.measurements), "measurement")
+        return f"<Evaluation of {self.comparison!r}, {measured}>"
+
 
 def take_figures(
     pairs: Iterable[Pair],

@@ -225,3 +225,15 @@ def test_what_is_no_plan_is_refused_with_a_remedy():
 def test_what_is_no_cohort_is_refused_with_a_remedy():
     with pytest.raises(UsageError, match=r"got list\. Make it by select_complete"):
         align_cohort([a_face("P01")])
+
+
+def test_what_a_user_sees_of_a_study_fits_into_a_line():
+    faces = [a_face(name) for name in ("P01", "P02", "P03")]
+    pairs, _ = pair_specimens(faces, faces)
+    cohort = select_complete(faces)
+    evaluation = take_figures(pairs, load_measurement_plan("palnet50"))
+
+    compared = "<Comparison of 3 specimens: 150 landmarks of palnet50 compared>"
+    assert repr(evaluation) == f"<Evaluation of {compared}, 77 measurements>"
+    assert repr(cohort) == "<Cohort of 3 specimens: 50 landmarks of palnet50>"
+    assert repr(align_cohort(cohort)).startswith(f"<ShapeSpace of {cohort!r}: ")
