@@ -116,7 +116,7 @@ def read_trained_model(choice: str) -> TrainedModel:
     """
     check_is_there(choice)
     model = read_model(choice)
-    source = model.metadata.get("source") if isinstance(model.metadata, dict) else None
+    source = model.metadata.get("source")
     return TrainedModel(
         choice, model.scheme, model.sha256, source if isinstance(source, str) else ""
     )
