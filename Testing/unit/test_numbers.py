@@ -40,6 +40,19 @@ def test_what_lies_under_a_mask_is_no_number():
     assert values.data[0, 1] == 999
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [np.ma.masked_equal([1, 999], 999), [3, 4]],
+        (np.ma.masked_equal([1.0, 999], 999), np.ma.masked_array([3.0, 4])),
+        [[1, np.ma.masked], [3, 4]],
+        [[np.ma.masked_array(1), np.ma.masked_array(999, mask=True)], np.array([3, 4])],
+    ],
+)
+def test_what_lies_under_a_mask_in_a_list_is_no_number(values):
+    np.testing.assert_array_equal(to_numbers(values, name="values"), [[1, np.nan], [3, 4]])
+
+
 def test_none_in_a_table_is_no_number():
     np.testing.assert_array_equal(to_numbers([1, None], name="values"), [1, np.nan])
 
@@ -53,6 +66,8 @@ def test_none_in_a_table_is_no_number():
         (np.array([1j]), "ndarray"),
         (np.array([date(2026, 1, 1)], dtype="M8"), "ndarray"),
         ([["P01", 1, 2]], "list"),
+        ([np.ma.masked_array([1, 2]), [3]], "list"),
+        ([10**400], "list"),
     ],
 )
 def test_other_values_are_refused_by_their_name(values, got):
