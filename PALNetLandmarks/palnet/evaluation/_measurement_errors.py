@@ -20,8 +20,8 @@ from palnet.evaluation._agreement import (
 from palnet.evaluation._pairs import (
     check_any,
     check_one_scheme,
+    list_annotations,
     list_pairs,
-    list_sets,
     to_one_frame,
 )
 from palnet.landmarks import printable_name
@@ -261,7 +261,7 @@ def summarize_agreement(
     ValueError
         If `plan` is no plan, such as only the name of one.
     """
-    listed = [list_sets(sets, "annotations") for sets in annotations]
+    listed = list_annotations(annotations)
     _check_alike(listed)
     check_one_scheme(landmarks for sets in listed for landmarks in sets)
     chosen = _without_arcs(plan)

@@ -22,6 +22,7 @@ __all__ = [
     "check_any",
     "check_once",
     "check_one_scheme",
+    "list_annotations",
     "list_pairs",
     "list_sets",
     "pair_specimens",
@@ -195,6 +196,11 @@ def list_sets(given: Iterable[LandmarkSet], name: str) -> list[LandmarkSet]:
     return sets
 
 
+def list_annotations(given: Iterable[Iterable[LandmarkSet]]) -> list[list[LandmarkSet]]:
+    """Take the landmark sets of several annotations, once."""
+    return [list_sets(sets, "annotations") for sets in _listed(given, LandmarkSet, "annotations")]
+
+
 def list_pairs(given: Iterable[Pair]) -> list[Pair]:
     """Take several pairs, once."""
     pairs = _listed(given, Pair, "pairs")
@@ -212,11 +218,19 @@ def _check_pair(value: object) -> None:
         raise UsageError(msg)
 
 
-def _listed(given: Iterable[_Item], kind: type[_Item], name: str) -> list[_Item]:
+def _listed(given: Iterable[_Item], kind: type, name: str) -> list[_Item]:
     if isinstance(given, kind):
         msg = f"{name} must hold several {kind.__name__}; got one. Put it in a list."
         raise UsageError(msg)
-    return list(given)
+    try:
+        items = iter(given)
+    except TypeError as err:
+        msg = (
+            f"{name} must hold several {kind.__name__}; got {type(given).__name__}. Give a list of "
+            f"{kind.__name__}."
+        )
+        raise UsageError(msg) from err
+    return list(items)
 
 
 def check_any(given: Sequence[object], what: str) -> None:

@@ -195,6 +195,8 @@ def test_what_is_no_pair_is_refused_with_a_remedy(take):
             take(wrong)
     with pytest.raises(UsageError, match=r"pairs must hold several Pair; got one\. Put it in a"):
         take(pairs[0][0])
+    with pytest.raises(UsageError, match=r"pairs must hold several Pair; got object\. Give a list"):
+        take(object())
 
 
 @pytest.mark.parametrize(
@@ -211,6 +213,14 @@ def test_what_are_no_landmarks_is_refused_with_a_remedy(take):
         take(["P01.csv"])
     with pytest.raises(UsageError, match="must hold several LandmarkSet; got one"):
         take(a_face("P01"))
+    with pytest.raises(UsageError, match=r"several LandmarkSet; got object\. Give a list"):
+        take(object())  # such as a detection
+
+
+def test_annotations_are_several_of_several(tmp_path):
+    for wrong in (a_face("P01"), tmp_path, None):
+        with pytest.raises(UsageError, match="annotations must hold several LandmarkSet; got"):
+            summarize_agreement(wrong, load_measurement_plan("palnet50"))
 
 
 def test_what_is_no_plan_is_refused_with_a_remedy():
