@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         if done:
             part = arguments.output / PARTIAL_NAME
             write_text(part, table_of_measurements(done), overwrite=True)
-            print(f"interrupted: {len(done)} of {counted(len(jobs), 'specimen')}: {part}")
+            print(f"kept: {len(done)} of {counted(len(jobs), 'specimen')}: {part}")
         raise
     if done:
         print(f"{counted(len(done), 'specimen')}: {table}")

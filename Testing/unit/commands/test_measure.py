@@ -308,7 +308,7 @@ def test_table_that_is_opened_elsewhere_while_measuring_goes_into_another_file(
     part = tmp_path / "out" / "measurements.partial.csv"
     assert {row["specimen"] for row in rows_of(part)} == {"anna"}
     printed = capsys.readouterr()
-    assert printed.out.endswith(f"interrupted: 1 of 1 specimen: {part}\n")
+    assert printed.out.endswith(f"kept: 1 of 1 specimen: {part}\n")
     assert printed.err.endswith("(--overwrite on the command line).\n")
 
 
