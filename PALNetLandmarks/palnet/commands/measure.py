@@ -39,7 +39,7 @@ DESCRIPTION = (
 )
 
 TABLE_NAME = "measurements.csv"
-# Output of an interrupted run; the complete table of an earlier run is kept.
+# Output of a run that was interrupted, or whose table was in use; that of an earlier run is kept.
 PARTIAL_NAME = "measurements.partial.csv"
 
 EPILOG = """\
